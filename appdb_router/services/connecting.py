@@ -1,0 +1,98 @@
+"""Connections outside of Django's own, for looking at a database and for administering it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import Error, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.utils import load_backend
+
+from ..conf import direct_setting
+from ..masking import masked_error
+
+# PostgreSQL has at least one of them, and a role may be kept out of the first.
+_MAINTENANCE_DATABASES = ("postgres", "template1")
+
+
+def has_direct_url(alias: str) -> bool:
+    """Tell whether a direct URL was given for ``alias``."""
+    return direct_setting(connections.settings[alias]) is not None
+
+
+def setting_of(alias: str, *, direct: bool = False) -> dict[str, Any]:
+    """Return the setting of ``alias``; with ``direct`` that of its direct URL, if it has one."""
+    setting = connections.settings[alias]
+    return {**setting, **((direct and direct_setting(setting)) or {})}
+
+
+@contextmanager
+def separate_connection(
+    alias: str, *, direct: bool = False, name: str | None = None, timeout: int | None = None
+) -> Iterator[BaseDatabaseWrapper]:
+    """Give a connection to the server of ``alias`` that nobody else uses, and close it.
+
+    It comes from no pool, so that it neither waits for one nor fills it; with ``direct`` it takes
+    the direct URL, if there is one. ``name`` is the database to connect to instead of that of
+    ``alias``; ``timeout`` bounds connecting, in seconds, where the driver can. The connection is
+    opened at its first use.
+    """
+    # Kept open however long it is idle: what a session holds must not be lost in between.
+    config = {**setting_of(alias, direct=direct), "AUTOCOMMIT": True, "CONN_MAX_AGE": None}
+    options = config["OPTIONS"] = {**config["OPTIONS"]}
+    options.pop("pool", None)
+    if name is not None:
+        config["NAME"] = name
+    if timeout is not None and "connect_timeout" in options:
+        options["connect_timeout"] = min(timeout, int(options["connect_timeout"]))
+    connection = load_backend(config["ENGINE"]).DatabaseWrapper(config, alias)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def standing_in(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Make ``connection`` the one that this thread's queries by its alias use.
+
+    The recorder of migrations is handed a connection and then queries by the alias of it.
+    """
+    usual = connections[connection.alias]
+    connections[connection.alias] = connection
+    try:
+        yield
+    finally:
+        connections[connection.alias] = usual
+
+
+@contextmanager
+def maintenance_connection(
+    alias: str, *, direct: bool = False, timeout: int | None = None
+) -> Iterator[Any]:
+    """Give an open PostgreSQL connection to the server of ``alias``, whatever databases it has.
+
+    With ``direct`` it takes the direct URL, if there is one.
+    Raises ``django.db.Error`` if the server lets nobody in.
+    """
+    first, second = _MAINTENANCE_DATABASES
+    with separate_connection(alias, direct=direct, name=first, timeout=timeout) as connection:
+        if _opens(connection):
+            yield connection
+            return
+    with separate_connection(alias, direct=direct, name=second, timeout=timeout) as connection:
+        connection.ensure_connection()
+        yield connection
+
+
+def _opens(connection: BaseDatabaseWrapper) -> bool:
+    try:
+        connection.ensure_connection()
+    except Error:
+        return False
+    return True
+
+
+def describe_error(error: BaseException, alias: str) -> str:
+    """Return the message of ``error`` on one line, without the passwords of ``alias``."""
+    return masked_error(error, connections.settings[alias])

@@ -1,0 +1,80 @@
+"""What a migration can do to a database, as far as that can be known without running it."""
+
+from collections.abc import Iterable
+
+from django.db import router
+from django.db.migrations.migration import Migration
+from django.db.migrations.operations import RunPython, RunSQL, SeparateDatabaseAndState
+from django.db.migrations.operations.base import Operation
+
+from .loading import flat
+
+_SCHEMA_MODULES = {
+    "django.db.migrations.operations.fields",
+    "django.db.migrations.operations.models",
+}
+# They do something besides, such as registering types, and ask the router as the others do.
+_OTHER_MODULES = {"django.contrib.contenttypes.management", "django.contrib.postgres.operations"}
+_SPECIAL = (RunPython, RunSQL, SeparateDatabaseAndState)
+_METHODS = ("apply", "mutate_state")
+
+
+def is_known(migration: Migration) -> bool:
+    """Tell whether all that happens in ``migration`` is Django's own code, or its RunPython's.
+
+    An operation of somebody else may look at any model, and may not ask the router.
+    """
+    if any(getattr(type(migration), name) is not getattr(Migration, name) for name in _METHODS):
+        return False
+    return all(_is_known(operation) for operation in _all(migration.operations))
+
+
+def is_schema_only(migration: Migration) -> bool:
+    """Tell whether ``migration`` changes tables, but neither rows nor anything unknown."""
+    return is_known(migration) and all(
+        type(operation).__module__ in _SCHEMA_MODULES for operation in flat(migration.operations)
+    )
+
+
+def runs_python(migration: Migration) -> bool:
+    """Tell whether ``migration`` runs a function, which is given the models."""
+    return any(isinstance(operation, RunPython) for operation in flat(migration.operations))
+
+
+def needs_models(operation: Operation) -> bool:
+    """Tell whether ``operation`` looks at models, as all but one of this package's own do."""
+    return getattr(operation, "needs_models", True)
+
+
+def operations_to_run(migration: Migration, alias: str) -> list[Operation]:
+    """Return the operations of ``migration`` that may do something on the database ``alias``.
+
+    The others were going to ask the router, and be refused.
+    """
+    return [
+        operation
+        for operation in migration.operations
+        if not is_known(migration)
+        or any(_is_allowed(item, migration.app_label, alias) for item in flat([operation]))
+    ]
+
+
+def _is_allowed(operation: Operation, label: str, alias: str) -> bool:
+    if not needs_models(operation):
+        return True
+    return router.allow_migrate(alias, label, **getattr(operation, "hints", {}))
+
+
+def _is_known(operation: Operation) -> bool:
+    kind = type(operation)
+    if kind in _SPECIAL or not needs_models(operation):
+        return True
+    return kind.__module__ in _SCHEMA_MODULES | _OTHER_MODULES
+
+
+def _all(operations: Iterable[Operation]) -> Iterable[Operation]:
+    """Yield ``operations`` and all within them, those that change only the state as well."""
+    for operation in operations:
+        yield operation
+        for name in ("database_operations", "state_operations"):
+            yield from _all(getattr(operation, name, ()))

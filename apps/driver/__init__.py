@@ -1,0 +1,1 @@
+"""Drivers, their vehicles and the trips they make."""

@@ -1,0 +1,1 @@
+"""What routing and building the settings cost, beside the alternatives."""

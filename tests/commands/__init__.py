@@ -1,0 +1,1 @@
+"""Tests of the management commands, as their users run them."""

@@ -1,0 +1,1 @@
+"""Tests of routing and of everything else that happens behind the settings."""
