@@ -6,8 +6,8 @@ from django.apps import AppConfig, apps
 from django.db.models.signals import pre_migrate
 from django.utils.translation import gettext_lazy as _
 
-from . import circuit_handler, connection_handler
-from .conf import circuit_options
+from . import circuit_handler, connection_handler, transaction_hooks
+from .conf import circuit_options, guard_reaction
 from .exceptions import ConfigurationError
 
 
@@ -31,6 +31,8 @@ class AppDatabaseRouterConfig(AppConfig):
         connection_handler.install()
         if options := circuit_options():
             circuit_handler.install(options)
+        if reaction := guard_reaction():
+            transaction_hooks.install(reaction)
         pre_migrate.connect(_prepare, sender=self)
         expected = set(get_topology().routes)
         installed = {config.label for config in apps.get_app_configs()}

@@ -19,6 +19,7 @@ from appdb_router import (
     exceptions,
     outages,
     pools,
+    uncovered,
 )
 from appdb_router.services import budget
 from tests.docs.markdown import README, missing, part, read, section
@@ -137,9 +138,10 @@ def test_every_field_of_a_budget() -> None:
 def test_every_exception() -> None:
     names = [
         name
-        for module in (exceptions, outages)
+        for module in (exceptions, outages, uncovered)
         for name, item in vars(module).items()
         if inspect.isclass(item) and item.__module__ == module.__name__
+        if issubclass(item, Exception)
     ]
     assert {"ConfigurationError", "CircuitOpenError"} <= set(names)
     assert missing(names, part(TEXT, "exceptions")) == []

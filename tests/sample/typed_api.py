@@ -74,7 +74,14 @@ from appdb_router.services.timeouts import Timeouts
 from appdb_router.services.verifying import verify
 from appdb_router.sessions import AppSession, aclose_all, get_app_session
 from appdb_router.topology import Database, Topology, get_topology
+from appdb_router.transaction import Atomic, allow_writes, atomic, on_all_commits, on_commit
 from appdb_router.two_steps import fetch_ids
+from appdb_router.uncovered import (
+    OpenBlock,
+    UncoveredWrite,
+    UncoveredWriteError,
+    UncoveredWriteWarning,
+)
 from apps.auth.models import User
 from apps.driver.models import Trip
 
@@ -131,6 +138,31 @@ async def of_asynchronous_sessions(trip: Trip) -> None:
     async with get_app_session(trip) as connection:
         assert_type(connection, AsyncConnection[Any])
     await aclose_all()
+
+
+@atomic("driver", savepoint=False)
+def of_decorated(trip: Trip) -> int:
+    return trip.pk
+
+
+def of_transactions(trip: Trip) -> None:
+    assert_type(atomic(Trip, trip, "auth", durable=True), Atomic)
+    with atomic(Trip), allow_writes("auth", reason="a counter"):
+        on_commit(trip.save, trip, "auth", robust=True)
+        on_all_commits(trip.save, robust=True)
+    assert_type(of_decorated(trip), int)
+
+
+def of_uncovered_writes(error: UncoveredWriteError, warning: UncoveredWriteWarning) -> None:
+    raised: RuntimeError = error
+    warned: RuntimeWarning = warning
+    assert_type((error.write, warning.write), tuple[UncoveredWrite, UncoveredWrite])
+    write = error.write
+    assert_type((write.model, write.alias), tuple[str, str])
+    assert_type((write.filename, write.line), tuple[str, int])
+    assert_type(write.blocks, tuple[OpenBlock, ...])
+    assert_type([(block.alias, block.place) for block in write.blocks], list[tuple[str, str]])
+    raise raised from warned
 
 
 def of_files() -> None:
@@ -332,5 +364,6 @@ def of_mistakes(model: type[models.Model]) -> None:
     alias_for(1)  # type: ignore[arg-type]
     get_app_session(None)  # type: ignore[arg-type]
     get_database_url(model)  # type: ignore[arg-type]
+    atomic(of_files)  # type: ignore[arg-type]
     get_database_url("driver", True)  # type: ignore[call-arg]
     build_databases(["apps.driver"])  # type: ignore[call-arg]
