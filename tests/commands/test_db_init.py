@@ -104,6 +104,28 @@ def test_all_apps_and_again(project: Project, postgres: Server, names: dict[str,
     assert project.manage("db_list", "--check").returncode == 0
 
 
+def test_receivers_that_query_by_the_alias_of_a_new_connection(
+    project: Project, names: dict[str, str]
+) -> None:
+    """``django.contrib.postgres`` asks for types: of the same connection, if it has a database."""
+    project.installed_apps.append("django.contrib.postgres")
+
+    first = project.manage("db_init", "--all-apps")
+    separate = project.python(
+        """
+        from django.db import connections
+        from appdb_router.services.connecting import separate_connection
+
+        with separate_connection("blog") as connection:
+            connection.ensure_connection()
+        print(connections["blog"].connection)
+        """
+    )
+
+    assert first.stdout.endswith("3 databases ready.\n")
+    assert separate.stdout == "None\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "made"),
     [

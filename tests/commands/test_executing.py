@@ -318,3 +318,20 @@ def test_notes_that_cannot_be_read(project: Project, postgres: Server, blog: str
     postgres.execute("CREATE TABLE django_migrations (id integer)", database=blog)
 
     assert "django_migrations.app does not exist" in init(project)["error"]
+
+
+def test_an_operation_with_parts_that_does_more(
+    project: Project, postgres: Server, blog: str
+) -> None:
+    more = migration(
+        'dependencies = [("blog", "0001_initial")]\noperations = [More()]',
+        before="""
+class More(migrations.SeparateDatabaseAndState):
+    def database_forwards(self, app_label, editor, from_state, to_state):
+        editor.execute("CREATE TABLE more (id integer)")
+""",
+    )
+    project.write("blog/migrations/0002_more.py", more)
+
+    assert init(project)["error"] is None
+    assert "more" in postgres.tables(blog)

@@ -201,3 +201,53 @@ def test_prerequisites(project: Project) -> None:
         "gamma beta default",
         "omega default gamma",
     ]
+
+
+# Whoever derives from Django's operation asks the router, and does nothing in other databases.
+DERIVED = """
+class Add(migrations.AddField):
+    def database_forwards(self, app_label, editor, from_state, to_state):
+        assert from_state.apps.get_model(app_label, "Row")
+        super().database_forwards(app_label, editor, from_state, to_state)
+"""
+OTHER = """
+from django.db.migrations.operations.base import Operation
+
+class Add(Operation):
+    def __init__(self, model, name, field):
+        pass
+
+    def state_forwards(self, app_label, state):
+        pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("operation", "line"),
+    [
+        (DERIVED, "alpha: created, 1 migration applied"),
+        (
+            OTHER,
+            "alpha: created, but failed: omega.0002_add needs omega.0001_initial in 'omega',"
+            " where it is not applied. Initialise that database first, or all with"
+            " 'db_init --all-apps'.",
+        ),
+    ],
+    ids=["derived", "other"],
+)
+def test_who_waits_for_an_operation_of_another_app(
+    project: Project, place: Callable[..., dict[str, str]], operation: str, line: str
+) -> None:
+    add = migration(
+        'dependencies = [("omega", "0001_initial")]\n'
+        'operations = [Add("row", "size", models.IntegerField(null=True))]',
+        before=operation,
+    )
+    project.app("alpha", models=ROW, migrations={"0001_initial": create()})
+    project.app("omega", models=ROW, migrations={"0001_initial": create(), "0002_add": add})
+    place("alpha")
+    project.env["OMEGA_DATABASE_URL"] = "postgresql://u@127.0.0.1:1/x"
+
+    result = project.manage("db_init", "--all-apps", check=False)
+
+    assert line in result.stdout.splitlines()
