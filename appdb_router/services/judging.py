@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from django.db import router
-from django.db.migrations import operations as stock
 from django.db.migrations.migration import Migration
 from django.db.migrations.operations import RunPython, RunSQL, SeparateDatabaseAndState
 from django.db.migrations.operations.base import Operation
@@ -17,7 +16,6 @@ _SCHEMA_MODULES = {
 # They do something besides, such as registering types, and ask the router as the others do.
 _OTHER_MODULES = {"django.contrib.contenttypes.management", "django.contrib.postgres.operations"}
 _SPECIAL = (RunPython, RunSQL, SeparateDatabaseAndState)
-_STOCK = tuple(getattr(stock, name) for name in stock.__all__)
 _METHODS = ("apply", "mutate_state")
 
 
@@ -26,7 +24,9 @@ def is_known(migration: Migration) -> bool:
 
     An operation of somebody else may look at any model.
     """
-    return _is_plain(migration) and all(_is_known(item) for item in _all(migration.operations))
+    if any(getattr(type(migration), name) is not getattr(Migration, name) for name in _METHODS):
+        return False
+    return all(_is_known(operation) for operation in _all(migration.operations))
 
 
 def is_schema_only(migration: Migration) -> bool:
@@ -47,22 +47,20 @@ def needs_models(operation: Operation) -> bool:
 
 
 def operations_to_run(migration: Migration, alias: str) -> list[Operation]:
-    """Return the operations of ``migration`` that may do something on the database ``alias``.
+    """Return the operations of ``migration`` that are run on ``alias``: where the app lives, all.
 
-    The others were going to ask the router, and be refused: those of Django, and those that derive
-    from one of them. Any other operation of somebody else may do something on every database.
+    Django leaves it to each operation to ask the router. One of somebody else's may not, and would
+    be run on every database, and would need the models of its app there.
     """
     return [
         operation
         for operation in migration.operations
-        if not _is_plain(migration)
-        or any(_is_allowed(item, migration.app_label, alias) for item in _parts(operation))
+        if any(_is_allowed(item, migration.app_label, alias) for item in _parts(operation))
     ]
 
 
 def _is_allowed(operation: Operation, label: str, alias: str) -> bool:
-    asks_router = isinstance(operation, _STOCK) or _is_known(operation)
-    if not asks_router or not needs_models(operation):
+    if not needs_models(operation):
         return True
     return router.allow_migrate(alias, label, **getattr(operation, "hints", {}))
 
@@ -70,10 +68,6 @@ def _is_allowed(operation: Operation, label: str, alias: str) -> bool:
 def _parts(operation: Operation) -> Iterable[Operation]:
     # What derives from SeparateDatabaseAndState may do more than its parts.
     return flat([operation]) if _is_known(operation) else [operation]
-
-
-def _is_plain(migration: Migration) -> bool:
-    return all(getattr(type(migration), name) is getattr(Migration, name) for name in _METHODS)
 
 
 def _is_known(operation: Operation) -> bool:
