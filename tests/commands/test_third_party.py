@@ -1,0 +1,103 @@
+"""Well-known apps of the community, each package in a database of its own by a variable alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.support.project import Project
+from tests.support.servers import Server
+from tests.support.third_party import PACKAGES, install
+
+SUCCEEDS = ""
+
+# What `db_init --all-apps` says of each package: nothing, or what stops it.
+OUTCOMES = {
+    # A receiver of django-helpdesk makes a row for the anonymous user of django-guardian.
+    "Django": 'Cannot assign "<User: AnonymousUser>"',
+    "django-allauth": "account.EmailAddress.user to auth.User in 'default'",
+    "django-auditlog": "auditlog.LogEntry.actor to auth.User in 'default'",
+    "django-axes": SUCCEEDS,
+    "django-cms": "cms.PageUser.user_ptr to auth.User in 'default'",
+    "django-filer": "filer.Clipboard.user to auth.User in 'default'",
+    "django-guardian": "guardian.UserObjectPermission.user to auth.User in 'default'",
+    "django-helpdesk": "helpdesk.Ticket.assigned_to to auth.User in 'default'",
+    "django-oauth-toolkit": "oauth2_provider.Application.user to auth.User in 'default'",
+    "django-oscar": "address.UserAddress.user to auth.User in 'default'",
+    "django-otp": "otp_totp.TOTPDevice.user to auth.User in 'default'",
+    "django-post-office": SUCCEEDS,
+    "django-q2": SUCCEEDS,
+    "django-reversion": "reversion.Revision.user to auth.User in 'default'",
+    "django-silk": SUCCEEDS,
+    "django-taggit": "taggit.TaggedItem.content_type to contenttypes.ContentType in 'default'",
+    "django-two-factor-auth": 'relation "auth_user" does not exist',
+    "django-waffle": "waffle.Flag.users to auth.User in 'default'",
+    "djangorestframework": "authtoken.Token.user to auth.User in 'default'",
+    "djangorestframework-simplejwt": (
+        "token_blacklist.OutstandingToken.user to auth.User in 'default'"
+    ),
+    "easy-thumbnails": SUCCEEDS,
+    "social-auth-app-django": "social_django.UserSocialAuth.user to auth.User in 'default'",
+    "wagtail": "wagtailcore.Page.owner to auth.User in 'default'",
+}
+
+# In one process, since importing all these apps takes seconds.
+AGREEMENT = """
+    import io
+    import json
+
+    from django.core.management import call_command
+
+    found = {}
+    for alias in %r:
+        out = io.StringIO()
+        try:
+            call_command("migrate", database=alias, check_unapplied=True, stdout=out)
+            call_command("showmigrations", database=alias, format="plan", stdout=out)
+        except SystemExit:
+            found[alias] = "unapplied"
+        found.setdefault(alias, "unapplied" if "[ ]" in out.getvalue() else "applied")
+    print(json.dumps(found))
+"""
+
+
+def run(project: Project, *arguments: str) -> Any:
+    result = project.manage(*arguments, "--format=json", check=False, timeout=280)
+    assert result.stdout, result.stderr
+    return json.loads(result.stdout)
+
+
+@pytest.fixture
+def aliases(
+    project: Project, postgres: Server, database_name: Callable[[str], str]
+) -> dict[str, str]:
+    """A project with all packages, each with its variable; gives the aliases."""
+    install(project)
+    project.env = {"DATABASE_URL": postgres.url(database_name("main"))}
+    for package in PACKAGES.values():
+        variable = f"{package.leader.upper()}_DATABASE_URL"
+        project.env[variable] = postgres.url(database_name(package.leader))
+    return {"Django": "default"} | {name: item.leader for name, item in PACKAGES.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_each_package_in_a_database_of_its_own(project: Project, aliases: dict[str, str]) -> None:
+    listed = {entry["alias"]: entry["apps"] for entry in run(project, "db_list")["databases"]}
+    databases = run(project, "db_init", "--all-apps", "--jobs=2")["databases"]
+    findings = run(project, "db_check")["findings"]
+    errors = {item["alias"]: item["error"] or SUCCEEDS for item in databases}
+    ready = [aliases[name] for name, stopped_by in OUTCOMES.items() if stopped_by == SUCCEEDS]
+    agreed = json.loads(project.python(AGREEMENT % ready, timeout=120).stdout)
+
+    assert OUTCOMES.keys() == aliases.keys()
+    for name, package in PACKAGES.items():
+        assert set(listed[package.leader]) == package.apps.keys(), name
+    for name, stopped_by in OUTCOMES.items():
+        error = errors[aliases[name]]
+        assert (stopped_by in error) if stopped_by else (error == SUCCEEDS), (name, error)
+    assert {item["alias"]: item["kind"] for item in findings if item["alias"] in ready} == {}
+    assert agreed == dict.fromkeys(ready, "applied")
