@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.support.project import Project
+from tests.docs.markdown import DOCS, read
+from tests.support.project import REPOSITORY, Project
 from tests.support.servers import Server
 from tests.support.third_party import PACKAGES, install
 
+PAGE = DOCS / "explanation" / "third-party.md"
 SUCCEEDS = ""
 
 # What `db_init --all-apps` says of each package: nothing, or what stops it.
@@ -62,6 +66,19 @@ AGREEMENT = """
         found.setdefault(alias, "unapplied" if "[ ]" in out.getvalue() else "applied")
     print(json.dumps(found))
 """
+
+
+def test_the_documentation_has_the_same_table() -> None:
+    rows = re.findall(r"^\| ([\w-]+) \| ([\d.]*) \| (.+) \|$", read(PAGE), re.M)
+    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    extra = tomllib.loads(text)["project"]["optional-dependencies"]["third-party"]
+    floors = dict(re.sub(r"\[\w+\]", "", item).split(">=") for item in extra)
+
+    assert {name: said for name, _, said in rows} == {
+        name: f"`{stopped_by}`" if stopped_by else "succeeds"
+        for name, stopped_by in OUTCOMES.items()
+    }
+    assert {name: version for name, version, _ in rows if version} == floors
 
 
 def run(project: Project, *arguments: str) -> Any:
