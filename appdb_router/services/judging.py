@@ -24,9 +24,7 @@ def is_known(migration: Migration) -> bool:
 
     An operation of somebody else may look at any model.
     """
-    if any(getattr(type(migration), name) is not getattr(Migration, name) for name in _METHODS):
-        return False
-    return all(_is_known(operation) for operation in _all(migration.operations))
+    return _is_plain(migration) and all(_is_known(item) for item in _all(migration.operations))
 
 
 def is_schema_only(migration: Migration) -> bool:
@@ -50,12 +48,14 @@ def operations_to_run(migration: Migration, alias: str) -> list[Operation]:
     """Return the operations of ``migration`` that are run on ``alias``: where the app lives, all.
 
     Django leaves it to each operation to ask the router. One of somebody else's may not, and would
-    be run on every database, and would need the models of its app there.
+    be run on every database, and would need the models of its app there. A migration whose class
+    overrides what Django's does is run everywhere, as by Django.
     """
     return [
         operation
         for operation in migration.operations
-        if any(_is_allowed(item, migration.app_label, alias) for item in _parts(operation))
+        if not _is_plain(migration)
+        or any(_is_allowed(item, migration.app_label, alias) for item in _parts(operation))
     ]
 
 
@@ -68,6 +68,10 @@ def _is_allowed(operation: Operation, label: str, alias: str) -> bool:
 def _parts(operation: Operation) -> Iterable[Operation]:
     # What derives from SeparateDatabaseAndState may do more than its parts.
     return flat([operation]) if _is_known(operation) else [operation]
+
+
+def _is_plain(migration: Migration) -> bool:
+    return all(getattr(type(migration), name) is getattr(Migration, name) for name in _METHODS)
 
 
 def _is_known(operation: Operation) -> bool:

@@ -241,7 +241,7 @@ def test_one_failure_does_not_stop_the_others(
     assert lines[0] == "auth: created, 14 migrations applied"
     assert lines[1] == "default: created, nothing to migrate"
     assert lines[2].startswith("sessions: failed: The database cannot be reached: connection")
-    assert lines[3] == "blog: created, but failed: ValueError: no such luck: ***"
+    assert lines[3] == "blog: created, but failed: ValueError in blog.0002_fail: no such luck: ***"
     assert result.stderr == "CommandError: 2 of 4 databases failed: sessions, blog.\n"
 
 

@@ -63,7 +63,7 @@ def test_failing_where_nothing_can_be_rolled_back(
     del project.env["STEP"]
     postgres.execute("DROP TABLE blog_step", database=blog)
 
-    assert failed.startswith("ValueError: no such luck")
+    assert failed.startswith("ValueError in blog.0002_step: no such luck")
     assert init(project)["applied_migrations"] == ["blog.0002_step"]
 
 
@@ -270,7 +270,9 @@ def test_tables_that_are_there_already(project: Project, postgres: Server, blog:
     project.manage("migrate", "--fake-initial", "--database=blog", "--verbosity=0")
     accepted = init(project)
 
-    assert refused["error"].startswith('ProgrammingError: relation "blog_note" already exists')
+    assert refused["error"].startswith(
+        'ProgrammingError in blog.0001_initial: relation "blog_note" already exists'
+    )
     assert (accepted["error"], accepted["applied_migrations"]) == (None, [])
 
 

@@ -153,7 +153,7 @@ def test_one_that_fails_holds_up_those_that_need_it(
     result = project.manage("db_init", "--all-apps", "--format=json", check=False)
 
     found = {item["alias"]: item for item in json.loads(result.stdout)["databases"]}
-    assert found["alpha"]["error"] == "ValueError: no such luck"
+    assert found["alpha"]["error"] == "ValueError in alpha.0002_fail: no such luck"
     assert found["omega"]["applied_migrations"] == ["omega.0001_initial"]
     assert found["omega"]["error"].startswith("omega.0002_alter needs alpha.0002_fail in 'alpha'")
     assert "omega_row" in server.tables(names["omega"])
