@@ -81,7 +81,7 @@ def test_the_documentation_has_the_same_table() -> None:
 
 
 def run(project: Project, *arguments: str) -> Any:
-    result = project.manage(*arguments, "--format=json", check=False, timeout=280)
+    result = project.manage(*arguments, "--format=json", check=False, timeout=400)
     assert result.stdout, result.stderr
     return json.loads(result.stdout)
 
@@ -100,7 +100,7 @@ def aliases(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(500)
 def test_each_package_in_a_database_of_its_own(project: Project, aliases: dict[str, str]) -> None:
     listed = {entry["alias"]: entry["apps"] for entry in run(project, "db_list")["databases"]}
     databases = run(project, "db_init", "--all-apps", "--jobs=2")["databases"]
@@ -115,5 +115,7 @@ def test_each_package_in_a_database_of_its_own(project: Project, aliases: dict[s
     for name, stopped_by in OUTCOMES.items():
         error = errors[aliases[name]]
         assert (stopped_by in error) if stopped_by else (error == SUCCEEDS), (name, error)
-    assert {item["alias"]: item["kind"] for item in findings if item["alias"] in ready} == {}
+    kinds = {item["alias"]: item["kind"] for item in findings if item["alias"] in ready}
+    # Its migrations write rows with keys of their own choice.
+    assert kinds == {"helpdesk": "sequence"}
     assert agreed == dict.fromkeys(ready, "applied")
