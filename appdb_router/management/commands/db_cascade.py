@@ -36,9 +36,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Define the options."""
         which = parser.add_mutually_exclusive_group()
-        which.add_argument(
-            "--watch", action="store_true", help="Go on until Ctrl-C or SIGTERM, then end in order."
-        )
+        which.add_argument("--watch", action="store_true", help="Go on until Ctrl-C or SIGTERM.")
         which.add_argument(
             "--scan",
             action="store_true",
