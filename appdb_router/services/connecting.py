@@ -12,7 +12,8 @@ from ..conf import direct_setting
 from ..masking import masked_error
 
 # PostgreSQL has at least one of them, and a role may be kept out of the first.
-_MAINTENANCE_DATABASES = ("postgres", "template1")
+MAINTENANCE_DATABASE = "postgres"
+_MAINTENANCE_DATABASES = (MAINTENANCE_DATABASE, "template1")
 
 
 def has_direct_url(alias: str) -> bool:

@@ -1,27 +1,33 @@
 """Bringing databases to the state that the code needs: created, migrated, verified."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from io import StringIO
 from threading import Event
 from typing import TextIO
 
 from django.db import Error, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..circuit_handler import past_circuits
 from ..exceptions import DatabaseOperationError, MissingTablesError
 from ..topology import Database, Topology
 from .checking import Kind
 from .connecting import describe_error, has_direct_url
-from .creating import CreateOptions, ensure_database, ensure_schema
+from .creating import CreateOptions, ensure_schema
+from .finishing import find_finished
 from .identity import check_same_schema
 from .leftovers import describe_leftovers
 from .locking import migration_lock
-from .migrating import Executor, find_finished, migrate, one_at_a_time
+from .looking import Look, look_at
+from .migrating import Executor, migrate
 from .migration_session import migration_session
+from .opening import Opener
 from .ordering import WaitsForOthersError, in_rounds, waits_for
 from .probing import Probe, Status, is_in_memory, probe_all
-from .repairing import repair
+from .recording import recorded
+from .repairing import needs_repair, repair
 from .scheduling import run_in_order
 from .timeouts import Timeouts, remedy
 from .verifying import verify_records
@@ -52,7 +58,7 @@ class Outcome:
 
     One that ``waits`` needs migrations in other databases before the rest of its own. ``output`` is
     what the migrations wrote, if they did not write at once; ``exit_code`` is the one for the cause
-    of an error, see ``checking.Kind``.
+    of an error, see ``checking.Kind``; ``look`` is what was seen last, by the usual URL.
     """
 
     alias: str
@@ -62,6 +68,7 @@ class Outcome:
     waits: bool = False
     output: str = ""
     exit_code: int = 0
+    look: Look | None = field(default=None, repr=False)
 
     @property
     def is_unchanged(self) -> bool:
@@ -118,31 +125,65 @@ def initialise(
     """
     aliases = [database.alias for database in databases]
     stop = stop or Event()
-    finished = find_finished(aliases) if options.migrate else set()
-    if after is None:
-        # Reading all migrations for the order takes longer than finding that nothing is to be done.
-        after = {} if finished.issuperset(aliases) else waits_for(aliases)
-    initialise_one_of = initialise_one if jobs == 1 else _initialise_in_thread
-
-    def work(alias: str) -> Outcome:
-        if started is not None:
-            started(alias)
-        return Outcome(alias) if alias in finished else initialise_one_of(alias, options, stop=stop)
-
-    def work_on_all(names: Sequence[str]) -> Iterator[Outcome]:
-        return run_in_order(names, work, after=after, jobs=jobs, stop=stop)
-
-    done = set()
-    for outcome in in_rounds(work_on_all, aliases):
-        done.add(outcome.alias)
-        yield outcome
-    for alias in aliases:
-        if alias not in done:
-            code = Kind.UNREACHABLE.exit_code
-            yield Outcome(alias, error="Stopped before it was begun.", exit_code=code)
+    opener = Opener(aliases, options.create, stop=stop)
+    try:
+        yield from _Initialising(aliases, options, opener, jobs, stop, started).run(after)
+    finally:
+        opener.close()
 
 
-@past_circuits()
+@dataclass
+class _Initialising:
+    """One run over several databases."""
+
+    aliases: Sequence[str]
+    options: Options
+    opener: Opener
+    jobs: int
+    stop: Event
+    started: Callable[[str], object] | None
+
+    def run(self, after: Mapping[str, Collection[str]] | None) -> Iterator[Outcome]:
+        """Yield what becomes of each database."""
+        there = [alias for alias in self.aliases if alias not in self.opener.missing]
+        self._finished = find_finished(there) if self.options.migrate else {}
+        self._begin_all(after)
+        done = set()
+        for outcome in in_rounds(self._work_on_all, self.aliases):
+            done.add(outcome.alias)
+            yield outcome
+        for alias in self.aliases:
+            if alias not in done:
+                yield Outcome(
+                    alias,
+                    alias in self.opener.created,
+                    error="Stopped before it was begun.",
+                    exit_code=Kind.UNREACHABLE.exit_code,
+                )
+
+    def _begin_all(self, after: Mapping[str, Collection[str]] | None) -> None:
+        left = [alias for alias in self.aliases if alias not in self._finished]
+        if after is None:
+            # Reading all migrations for the order takes longer than finding nothing to do.
+            after = waits_for(self.aliases) if left else {}
+        self._after = after
+        order = list(run_in_order(left, str, after=after, jobs=1, stop=Event()))
+        self.opener.begin(order, room=self.jobs)
+
+    def _work_on_all(self, names: Sequence[str]) -> Iterator[Outcome]:
+        return run_in_order(names, self._work, after=self._after, jobs=self.jobs, stop=self.stop)
+
+    def _work(self, alias: str) -> Outcome:
+        if self.started is not None:
+            self.started(alias)
+        if alias in self._finished:
+            look = None if has_direct_url(alias) else self._finished[alias]
+            return Outcome(alias, look=look)
+        if self.jobs == 1:
+            return _outcome(alias, self.options, self.opener, self.stop)
+        return _in_thread(alias, self.options, self.opener, self.stop)
+
+
 def initialise_one(
     alias: str, options: Options = Options(), *, stop: Event | None = None
 ) -> Outcome:
@@ -150,26 +191,33 @@ def initialise_one(
 
     ``stop`` ends waiting for another process.
     """
-    created = False
+    stop = stop or Event()
+    with closing(Opener([alias], options.create, stop=stop)) as opener:
+        return _outcome(alias, options, opener, stop)
+
+
+@past_circuits()
+def _outcome(alias: str, options: Options, opener: Opener, stop: Event) -> Outcome:
     try:
         _refuse_memory(alias)
-        created = ensure_database(alias, options.create)
-        applied = _migrate(alias, options, stop) if options.migrate else ()
+        with opener.open(alias) as connection:
+            applied = _migrate(alias, options, connection, stop) if options.migrate else ()
+            look = _last_look(connection, options) if options.migrate else None
     except Exception as error:  # noqa: BLE001  A migration may raise anything; the others go on.
         waits = isinstance(error, WaitsForOthersError)
         applied = getattr(error, "applied", ())
         lacks = isinstance(error, MissingTablesError)
         code = (Kind.RECORDED if lacks else Kind.UNREACHABLE).exit_code
-        text = _explained(error, alias)
+        text, created = _explained(error, alias), alias in opener.created
         return Outcome(alias, created, applied, text, waits, exit_code=code)
-    return Outcome(alias, created=created, applied=applied)
+    return Outcome(alias, created=alias in opener.created, applied=applied, look=look)
 
 
-def _initialise_in_thread(alias: str, options: Options, *, stop: Event) -> Outcome:
+def _in_thread(alias: str, options: Options, opener: Opener, stop: Event) -> Outcome:
     """Initialise with the output kept together, and leave no connection of this thread behind."""
     output = StringIO()
     try:
-        outcome = initialise_one(alias, replace(options, stdout=output), stop=stop)
+        outcome = _outcome(alias, replace(options, stdout=output), opener, stop)
     finally:
         connections.close_all()
     return replace(outcome, output=output.getvalue())
@@ -192,22 +240,28 @@ def count(items: Iterable[object], noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _migrate(alias: str, options: Options, stop: Event | None) -> tuple[str, ...]:
+def _migrate(
+    alias: str, options: Options, connection: BaseDatabaseWrapper, stop: Event
+) -> tuple[str, ...]:
     with (
-        migration_session(alias, options.timeouts) as connection,
+        migration_session(alias, options.timeouts, connection),
         migration_lock(connection, timeout=options.lock_timeout, stop=stop),
     ):
         if has_direct_url(alias):
             ensure_schema(alias)
             check_same_schema(alias, connection)
-        with one_at_a_time:
-            repaired = repair(alias, options.repair.get(alias, ()))
+        rows = recorded(alias)
+        repaired: tuple[str, ...] = ()
+        if needs_repair(labels := options.repair.get(alias, ()), rows):
+            repaired = repair(alias, labels)
+            rows = recorded(alias)
         try:
             migrated = migrate(
                 alias,
                 executor=options.executor,
                 verbosity=options.verbosity,
                 stdout=options.stdout,
+                rows=rows,
             )
         except Error:
             # A migration fails too where an earlier one is recorded and was never applied.
@@ -216,13 +270,22 @@ def _migrate(alias: str, options: Options, stop: Event | None) -> tuple[str, ...
         return (*repaired, *migrated)
 
 
+def _last_look(connection: BaseDatabaseWrapper, options: Options) -> Look | None:
+    """Return what the session of the migrations sees afterwards, unless another would see more."""
+    if has_direct_url(connection.alias) or options.timeouts != Timeouts():
+        return None
+    try:
+        return look_at(connection)
+    except Error:
+        return None
+
+
 def _explained(error: Exception, alias: str) -> str:
     """Return what happened, what is left of it in the database, and what to do."""
     text = describe_error(error, alias)
     if isinstance(error, DatabaseOperationError):
         return text
-    with one_at_a_time:
-        return f"{type(error).__name__}: {text}{remedy(error)}{describe_leftovers(alias)}"
+    return f"{type(error).__name__}: {text}{remedy(error)}{describe_leftovers(alias)}"
 
 
 def _refuse_memory(alias: str) -> None:
