@@ -164,6 +164,10 @@ class AppExecutor(SharedExecutor):
         if group.migrations:
             yield group
 
+    def applied_keys(self) -> frozenset[Key]:
+        """Return the migrations that are applied now, by their keys."""
+        return frozenset(self._done.intersection(self.loader.graph.nodes))
+
     def applied(self) -> list[Migration]:
         """Return the migrations that are applied now, in the order of the whole plan."""
         plan = self.loader.full_plan()

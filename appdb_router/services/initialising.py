@@ -2,88 +2,21 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from io import StringIO
+from dataclasses import dataclass
 from threading import Event
-from typing import TextIO
 
-from django.db import Error, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
-
-from ..circuit_handler import past_circuits
-from ..exceptions import DatabaseOperationError, MissingTablesError
 from ..topology import Database, Topology
 from .checking import Kind
-from .connecting import describe_error, has_direct_url
-from .creating import CreateOptions, ensure_schema
+from .connecting import has_direct_url
 from .finishing import find_finished
-from .identity import check_same_schema
-from .leftovers import describe_leftovers
-from .locking import migration_lock
-from .looking import Look, look_at
-from .migrating import Executor, migrate
-from .migration_session import migration_session
 from .opening import Opener
-from .ordering import WaitsForOthersError, in_rounds, waits_for
-from .probing import Probe, Status, is_in_memory, probe_all
-from .recording import recorded
-from .repairing import needs_repair, repair
+from .ordering import in_rounds, waits_for
+from .outcomes import Options, Outcome
+from .probing import Probe, Status, probe_all
 from .scheduling import run_in_order
-from .timeouts import Timeouts, remedy
-from .verifying import verify_records
+from .working import Worker
 
 __all__ = ["Options", "Outcome", "initialise", "initialise_one", "plan", "targets"]
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to do with each database; ``lock_timeout`` is in seconds.
-
-    ``repair`` has the apps to repair, by alias.
-    """
-
-    create: CreateOptions = field(default_factory=CreateOptions)
-    migrate: bool = True
-    lock_timeout: float = 600
-    executor: Executor = Executor.APPS
-    timeouts: Timeouts = field(default_factory=Timeouts)
-    repair: Mapping[str, Collection[str]] = field(default_factory=dict)
-    verbosity: int = 0
-    stdout: TextIO | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What was done with a database, or why it was not: ``error`` is ``None`` on success.
-
-    One that ``waits`` needs migrations in other databases before the rest of its own. ``output`` is
-    what the migrations wrote, if they did not write at once; ``exit_code`` is the one for the cause
-    of an error, see ``checking.Kind``; ``look`` is what was seen last, by the usual URL.
-    """
-
-    alias: str
-    created: bool = False
-    applied: tuple[str, ...] = ()
-    error: str | None = None
-    waits: bool = False
-    output: str = ""
-    exit_code: int = 0
-    look: Look | None = field(default=None, repr=False)
-
-    @property
-    def is_unchanged(self) -> bool:
-        """Whether the database was found as it should be."""
-        return not (self.created or self.applied or self.error)
-
-    @property
-    def is_further(self) -> bool:
-        """Whether something was done."""
-        return self.created or bool(self.applied) or not self.error
-
-    def behind(self, earlier: "Outcome") -> "Outcome":
-        """Return the outcome of two rounds."""
-        created, applied = earlier.created or self.created, (*earlier.applied, *self.applied)
-        return replace(self, created=created, applied=applied)
 
 
 def targets(
@@ -125,28 +58,24 @@ def initialise(
     """
     aliases = [database.alias for database in databases]
     stop = stop or Event()
-    opener = Opener(aliases, options.create, stop=stop)
-    try:
-        yield from _Initialising(aliases, options, opener, jobs, stop, started).run(after)
-    finally:
-        opener.close()
+    with closing(Opener(aliases, options.create, stop=stop)) as opener:
+        worker = Worker(options, opener, stop)
+        yield from _Run(aliases, worker, jobs, started).run(after)
 
 
 @dataclass
-class _Initialising:
+class _Run:
     """One run over several databases."""
 
     aliases: Sequence[str]
-    options: Options
-    opener: Opener
+    worker: Worker
     jobs: int
-    stop: Event
     started: Callable[[str], object] | None
 
     def run(self, after: Mapping[str, Collection[str]] | None) -> Iterator[Outcome]:
         """Yield what becomes of each database."""
-        there = [alias for alias in self.aliases if alias not in self.opener.missing]
-        self._finished = find_finished(there) if self.options.migrate else {}
+        there = [alias for alias in self.aliases if alias not in self.worker.opener.missing]
+        self._finished = find_finished(there) if self.worker.options.migrate else {}
         self._begin_all(after)
         done = set()
         for outcome in in_rounds(self._work_on_all, self.aliases):
@@ -156,7 +85,7 @@ class _Initialising:
             if alias not in done:
                 yield Outcome(
                     alias,
-                    alias in self.opener.created,
+                    alias in self.worker.opener.created,
                     error="Stopped before it was begun.",
                     exit_code=Kind.UNREACHABLE.exit_code,
                 )
@@ -168,10 +97,12 @@ class _Initialising:
             after = waits_for(self.aliases) if left else {}
         self._after = after
         order = list(run_in_order(left, str, after=after, jobs=1, stop=Event()))
-        self.opener.begin(order, room=self.jobs)
+        self.worker.opener.begin(order, room=self.jobs)
 
     def _work_on_all(self, names: Sequence[str]) -> Iterator[Outcome]:
-        return run_in_order(names, self._work, after=self._after, jobs=self.jobs, stop=self.stop)
+        return run_in_order(
+            names, self._work, after=self._after, jobs=self.jobs, stop=self.worker.stop
+        )
 
     def _work(self, alias: str) -> Outcome:
         if self.started is not None:
@@ -179,9 +110,7 @@ class _Initialising:
         if alias in self._finished:
             look = None if has_direct_url(alias) else self._finished[alias]
             return Outcome(alias, look=look)
-        if self.jobs == 1:
-            return _outcome(alias, self.options, self.opener, self.stop)
-        return _in_thread(alias, self.options, self.opener, self.stop)
+        return self.worker.work(alias) if self.jobs == 1 else self.worker.work_in_thread(alias)
 
 
 def initialise_one(
@@ -193,34 +122,7 @@ def initialise_one(
     """
     stop = stop or Event()
     with closing(Opener([alias], options.create, stop=stop)) as opener:
-        return _outcome(alias, options, opener, stop)
-
-
-@past_circuits()
-def _outcome(alias: str, options: Options, opener: Opener, stop: Event) -> Outcome:
-    try:
-        _refuse_memory(alias)
-        with opener.open(alias) as connection:
-            applied = _migrate(alias, options, connection, stop) if options.migrate else ()
-            look = _last_look(connection, options) if options.migrate else None
-    except Exception as error:  # noqa: BLE001  A migration may raise anything; the others go on.
-        waits = isinstance(error, WaitsForOthersError)
-        applied = getattr(error, "applied", ())
-        lacks = isinstance(error, MissingTablesError)
-        code = (Kind.RECORDED if lacks else Kind.UNREACHABLE).exit_code
-        text, created = _explained(error, alias), alias in opener.created
-        return Outcome(alias, created, applied, text, waits, exit_code=code)
-    return Outcome(alias, created=alias in opener.created, applied=applied, look=look)
-
-
-def _in_thread(alias: str, options: Options, opener: Opener, stop: Event) -> Outcome:
-    """Initialise with the output kept together, and leave no connection of this thread behind."""
-    output = StringIO()
-    try:
-        outcome = _outcome(alias, replace(options, stdout=output), opener, stop)
-    finally:
-        connections.close_all()
-    return replace(outcome, output=output.getvalue())
+        return Worker(options, opener, stop).work(alias)
 
 
 def describe_plan(found: Probe) -> str:
@@ -238,59 +140,3 @@ def count(items: Iterable[object], noun: str) -> str:
     """Return the number of ``items`` with ``noun`` in the right number."""
     number = len(list(items))
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _migrate(
-    alias: str, options: Options, connection: BaseDatabaseWrapper, stop: Event
-) -> tuple[str, ...]:
-    with (
-        migration_session(alias, options.timeouts, connection),
-        migration_lock(connection, timeout=options.lock_timeout, stop=stop),
-    ):
-        if has_direct_url(alias):
-            ensure_schema(alias)
-            check_same_schema(alias, connection)
-        rows = recorded(alias)
-        repaired: tuple[str, ...] = ()
-        if needs_repair(labels := options.repair.get(alias, ()), rows):
-            repaired = repair(alias, labels)
-            rows = recorded(alias)
-        try:
-            migrated = migrate(
-                alias,
-                executor=options.executor,
-                verbosity=options.verbosity,
-                stdout=options.stdout,
-                rows=rows,
-            )
-        except Error:
-            # A migration fails too where an earlier one is recorded and was never applied.
-            verify_records(alias)
-            raise
-        return (*repaired, *migrated)
-
-
-def _last_look(connection: BaseDatabaseWrapper, options: Options) -> Look | None:
-    """Return what the session of the migrations sees afterwards, unless another would see more."""
-    if has_direct_url(connection.alias) or options.timeouts != Timeouts():
-        return None
-    try:
-        return look_at(connection)
-    except Error:
-        return None
-
-
-def _explained(error: Exception, alias: str) -> str:
-    """Return what happened, what is left of it in the database, and what to do."""
-    text = describe_error(error, alias)
-    if isinstance(error, DatabaseOperationError):
-        return text
-    return f"{type(error).__name__}: {text}{remedy(error)}{describe_leftovers(alias)}"
-
-
-def _refuse_memory(alias: str) -> None:
-    if is_in_memory(connections[alias]):
-        raise DatabaseOperationError(
-            "The database lives in memory and is gone when this command ends. Name a file, or"
-            " leave it to the test runner."
-        )

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from importlib import import_module
 from typing import Any, TextIO
 
@@ -21,7 +22,7 @@ from ..routers import AppDatabaseRouter
 from .content_types import core_for, create, labels_on, missing_labels
 from .executing import AppExecutor
 from .loading import Key, loading, names_on_disk
-from .ordering import WaitsForOthersError, applicable, require_core
+from .ordering import Elsewhere, WaitsForOthersError, applicable, require_core
 from .probing import is_missing_file, missing_tables_of
 from .recording import UNFINISHED, is_unfinished, recorded
 from .rendering import rendered_apps
@@ -44,13 +45,16 @@ def migrate(
     verbosity: int = 0,
     stdout: TextIO | None = None,
     rows: Collection[Key] | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> tuple[str, ...]:
     """Do on ``alias`` what ``migrate --run-syncdb`` does, and return what was applied.
 
     These are migrations, as ``app.name``; those that are only recorded, because their apps live
     elsewhere, are not returned. When nothing is pending, nothing is done, unless an earlier run was
     killed before it had sent its signals. ``rows`` are those of ``django_migrations``, if they are
-    known. Raises whatever a migration raises, ``WaitsForOthersError`` if migrations in other
+    known, and ``elsewhere`` is what is known of other databases.
+
+    Raises whatever a migration raises, ``WaitsForOthersError`` if migrations in other
     databases are needed first, and ``DatabaseOperationError`` if tables are missing afterwards.
     """
     before = set(recorded(alias) if rows is None else rows)
@@ -66,10 +70,13 @@ def migrate(
                 **({"stdout": stdout} if stdout else {}),
             )
     elif not is_up_to_date(alias, before):
-        require_core(alias)
+        elsewhere = elsewhere or Elsewhere()
+        require_core(alias, elsewhere)
         with translation.override(None):
-            waiting = _Run(alias, verbosity, stdout, before).run()
+            waiting = _Run(alias, verbosity, stdout, before, elsewhere).run()
     after = recorded(alias)
+    if elsewhere:
+        elsewhere.note(alias, after)
     if waiting:
         raise WaitsForOthersError(
             f"{'; '.join(waiting)}, where it is not applied. Initialise that database first, or all"
@@ -130,6 +137,7 @@ class _Run:
     verbosity: int
     stdout: TextIO | None
     rows: Collection[Key]
+    elsewhere: Elsewhere
 
     def __post_init__(self) -> None:
         self._command = MigrateCommand(stdout=self.stdout)
@@ -138,9 +146,7 @@ class _Run:
 
     def run(self) -> list[str]:
         """Apply what can be applied, and return why the rest has to wait."""
-        for config in apps.get_app_configs():
-            if module_has_submodule(config.module, "management"):
-                import_module(".management", config.name)
+        _import_management()
         self._connection.prepare_database()
         report = self._command.migration_progress_callback
         executor = AppExecutor(self._connection, report, self.rows)
@@ -149,7 +155,7 @@ class _Run:
             loader.check_consistent_history(self._connection)
         if conflicts := loader.detect_conflicts():
             raise CommandError(_conflicts(conflicts))
-        ready, waiting = applicable(self.alias, loader.pending(), loader.graph)
+        ready, waiting = applicable(self.alias, loader.pending(), loader.graph, self.elsewhere)
         plan = [(migration, False) for migration in ready]
         self._emit(emit_pre_migrate_signal, plan, executor)
         executor.recorder.note(UNFINISHED)
@@ -172,6 +178,14 @@ class _Run:
             apps=rendered_apps(executor),
             plan=plan,
         )
+
+
+@cache
+def _import_management() -> None:
+    """Import where Django's ``migrate`` looks for receivers of its signals."""
+    for config in apps.get_app_configs():
+        if module_has_submodule(config.module, "management"):
+            import_module(".management", config.name)
 
 
 def _conflicts(found: dict[str, list[str]]) -> str:
