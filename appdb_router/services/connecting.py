@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import load_backend
@@ -25,6 +26,14 @@ def setting_of(alias: str, *, direct: bool = False) -> dict[str, Any]:
     """Return the setting of ``alias``; with ``direct`` that of its direct URL, if it has one."""
     setting = connections.settings[alias]
     return {**setting, **((direct and direct_setting(setting)) or {})}
+
+
+def vendor_of(alias: str) -> str | None:
+    """Return the kind of engine of ``alias``, or ``None`` if its driver cannot be loaded."""
+    try:
+        return connections[alias].vendor
+    except (ImportError, ImproperlyConfigured):
+        return None
 
 
 @contextmanager

@@ -85,7 +85,7 @@ class _Run:
             if alias not in done:
                 yield Outcome(
                     alias,
-                    alias in self.worker.opener.created,
+                    self.worker.opener.take_created(alias),
                     error="Stopped before it was begun.",
                     exit_code=Kind.UNREACHABLE.exit_code,
                 )
@@ -97,7 +97,7 @@ class _Run:
             after = waits_for(self.aliases) if left else {}
         self._after = after
         order = list(run_in_order(left, str, after=after, jobs=1, stop=Event()))
-        self.worker.opener.begin(order, room=self.jobs)
+        self.worker.opener.arrange(order, room=self.jobs)
 
     def _work_on_all(self, names: Sequence[str]) -> Iterator[Outcome]:
         return run_in_order(

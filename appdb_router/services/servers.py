@@ -6,10 +6,10 @@ from threading import Lock
 from time import monotonic
 from typing import Any
 
-from django.db import Error, connections
+from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from .connecting import MAINTENANCE_DATABASE, maintenance_connection, setting_of
+from .connecting import MAINTENANCE_DATABASE, maintenance_connection, setting_of, vendor_of
 
 _NAMES = """
     SELECT pg_backend_pid(), ARRAY(
@@ -48,7 +48,7 @@ class Servers:
         for alias in aliases:
             name = str(setting_of(alias, direct=True)["NAME"])
             # Without a name, the driver finds one in places of its own.
-            if connections[alias].vendor == "postgresql" and name:
+            if vendor_of(alias) == "postgresql" and name:
                 by_server.setdefault(self._of(alias), {})[alias] = name
         return {
             alias

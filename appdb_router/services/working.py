@@ -46,8 +46,8 @@ class Worker:
                 applied = self._migrate(alias, connection) if self.options.migrate else ()
                 look = self._last_look(connection) if self.options.migrate else None
         except Exception as error:  # noqa: BLE001  A migration may raise anything.
-            return _failed(alias, error, created=alias in self.opener.created)
-        return Outcome(alias, alias in self.opener.created, applied, look=look)
+            return _failed(alias, error, created=self.opener.take_created(alias))
+        return Outcome(alias, self.opener.take_created(alias), applied, look=look)
 
     def work_in_thread(self, alias: str) -> Outcome:
         """Do it with the output kept together, and leave no connection of this thread behind."""
@@ -64,6 +64,7 @@ class Worker:
             migration_session(alias, options.timeouts, connection),
             migration_lock(connection, timeout=options.lock_timeout, stop=self.stop),
         ):
+            self.opener.begin()
             if has_direct_url(alias):
                 ensure_schema(alias)
                 check_same_schema(alias, connection)
