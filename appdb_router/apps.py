@@ -6,8 +6,8 @@ from django.apps import AppConfig, apps
 from django.db.models.signals import pre_migrate
 from django.utils.translation import gettext_lazy as _
 
-from . import circuit_handler, connection_handler
-from .conf import circuit_options
+from . import circuit_handler, connection_handler, transaction_hooks
+from .conf import circuit_options, guard_reaction
 from .exceptions import ConfigurationError
 
 
@@ -23,12 +23,16 @@ class AppDatabaseRouterConfig(AppConfig):
         System checks would be too late: they do not run under a WSGI server.
         Raises ``ConfigurationError``.
         """
-        from . import checks  # noqa: F401  Importing registers them, which needs the registry.
-        from .topology import get_topology
+        # Importing checks registers them, which needs the registry, as hooks do.
+        from . import checks, relation_checks  # noqa: F401
+        from .relations import hooks
+        from .topology import get_topology, subscribe
 
         connection_handler.install()
         if options := circuit_options():
             circuit_handler.install(options)
+        if reaction := guard_reaction():
+            transaction_hooks.install(reaction)
         pre_migrate.connect(_prepare, sender=self)
         expected = set(get_topology().routes)
         installed = {config.label for config in apps.get_app_configs()}
@@ -39,13 +43,14 @@ class AppDatabaseRouterConfig(AppConfig):
                 " Call build_databases() behind the last change of INSTALLED_APPS; for an"
                 " AppConfig that computes its label, pass labels={entry: label}."
             )
+        subscribe(hooks.install_for)
 
 
 def _prepare(using: str, plan: list[tuple[Any, bool]] | None = None, **_kwargs: Any) -> None:
     """Make stock ``migrate`` and the test runner do what ``db_init`` does in front of migrations.
 
-    The schema that a URL names is made, foreign keys into other databases are refused, and content
-    types are renamed where they are. Django leaves the ``plan`` out when it flushes.
+    The schema that a URL names is made, relations that cannot work are refused, and content types
+    are renamed where they are. Django leaves the ``plan`` out when it flushes.
     """
     from .services.creating import ensure_schema
     from .services.crossing import refuse_crossing

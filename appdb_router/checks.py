@@ -12,12 +12,14 @@ from django.utils.module_loading import import_string
 
 from .conf import thread_count, worker_count
 from .debug import ExceptionReporterFilter
+from .management.database_option import NoDefaultDatabaseMixin
 from .management.user_database import UserDatabaseMixin
 from .routers import AppDatabaseRouter
 from .services.budget import Budget, Limit, ServerBudget, connection_budget
 from .topology import get_topology
 
 _USER_COMMANDS = ("createsuperuser", "changepassword")
+_DATA_COMMANDS = ("dumpdata", "flush", "loaddata")
 
 # Tags.models: but for the last, none of these looks at a database, and Tags.database checks are not
 # always run.
@@ -41,19 +43,20 @@ def check_router(**_kwargs: Any) -> list[CheckMessage]:
 @register(Tags.models)
 def check_commands(**_kwargs: Any) -> list[CheckMessage]:
     """E002: another app's command takes the place of one of this package."""
-    if not apps.is_installed("django.contrib.auth"):
-        return []
-    commands = {name: load_command_class(get_commands()[name], name) for name in _USER_COMMANDS}
+    wanted = dict.fromkeys(_DATA_COMMANDS, "any app that has this command")
+    if apps.is_installed("django.contrib.auth"):
+        wanted |= dict.fromkeys(_USER_COMMANDS, "'django.contrib.auth'")
+    commands = {name: load_command_class(get_commands()[name], name) for name in wanted}
     return [
         Error(
             f"The command {name!r} of {type(command).__module__!r} is used, which works on the"
             " default database.",
-            hint="Put 'appdb_router' before 'django.contrib.auth' in INSTALLED_APPS, or derive the"
+            hint=f"Put 'appdb_router' before {wanted[name]} in INSTALLED_APPS, or derive the"
             f" command from that in appdb_router.management.commands.{name}.",
             id="appdb_router.E002",
         )
         for name, command in commands.items()
-        if not isinstance(command, UserDatabaseMixin)
+        if not isinstance(command, UserDatabaseMixin | NoDefaultDatabaseMixin)
     ]
 
 

@@ -13,8 +13,9 @@ from .exceptions import ConfigurationError, choices
 METADATA = "APPDB_ROUTER"
 SETTING = "APPDB_ROUTER"
 
-_OPTIONS = {"CIRCUIT_BREAKER", "THREADS", "WORKERS"}
+_OPTIONS = {"CIRCUIT_BREAKER", "THREADS", "TRANSACTION_GUARD", "WORKERS"}
 _CIRCUIT_BREAKER = {"FAILURES", "MAX_OPEN_SECONDS", "OPEN_SECONDS"}
+_REACTIONS = ("off", "warn", "raise")
 # Read by gunicorn and uvicorn.
 _WORKERS_VARIABLE = "WEB_CONCURRENCY"
 
@@ -97,6 +98,19 @@ def circuit_options() -> CircuitOptions | None:
             " Make it at least as long."
         )
     return CircuitOptions(failures, first, longest)
+
+
+def guard_reaction() -> str | None:
+    """Return ``"warn"`` or ``"raise"`` if ``TRANSACTION_GUARD`` says so; ``None`` is off.
+
+    Raises ``ConfigurationError`` for another value.
+    """
+    reaction = _options().get("TRANSACTION_GUARD", "off")
+    if reaction not in _REACTIONS:
+        raise ConfigurationError(
+            f"{SETTING}['TRANSACTION_GUARD'] is {reaction!r}. Make it one of {choices(_REACTIONS)}."
+        )
+    return None if reaction == "off" else reaction
 
 
 def _options() -> dict[str, Any]:

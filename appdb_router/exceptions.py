@@ -3,16 +3,18 @@
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import FieldError, ImproperlyConfigured
 
 __all__ = [
     "ConfigurationError",
+    "CrossingQueryError",
     "DatabaseModuleError",
     "DatabaseOperationError",
     "DatabaseUrlError",
     "EnvFileError",
     "MissingTablesError",
     "RegistrationError",
+    "TooManyRowsError",
     "UnknownLabelError",
 ]
 
@@ -65,3 +67,11 @@ class MissingTablesError(DatabaseOperationError):
 
 class RegistrationError(RuntimeError):
     """An app cannot be given another database now, or has not been given one."""
+
+
+class CrossingQueryError(FieldError):
+    """A query would have to join tables of two databases; the message shows how to rewrite it."""
+
+
+class TooManyRowsError(ValueError):
+    """The first step of a query in two found more rows than its limit allows."""

@@ -5,13 +5,10 @@ from typing import Any
 
 from django.db.models import Model
 
-from .relations import joins_without_constraint
+from .relations.homes import OWN_LABEL, are_related
 from .topology import Topology, subscribe
 
 __all__ = ["AppDatabaseRouter"]
-
-# Its own tables are needed beside the data of every physical database.
-OWN_LABEL = "appdb_router"
 
 
 class AppDatabaseRouter:
@@ -51,8 +48,12 @@ class AppDatabaseRouter:
         # A function on the instance saves binding a method, a sixth of the whole call.
         self.db_for_read = self.db_for_write = db_for_model
 
-    def allow_relation(self, obj1: Model, obj2: Model, **_hints: Any) -> bool:
-        """Allow a relation within a physical database, or one that no database checks."""
+    def allow_relation(self, obj1: Model, obj2: Model, **_hints: Any) -> bool | None:
+        """Allow a relation within a physical database, or where some field joins the two models.
+
+        No database checks the latter, see the warnings of ``manage.py check``. Of a database that
+        was added by hand nothing is known, so Django decides.
+        """
         left, right = obj1._state.db, obj2._state.db
         if left is not None and left == right:
             return True
@@ -60,9 +61,9 @@ class AppDatabaseRouter:
         model1, model2 = obj1.__class__, obj2.__class__
         left, right = left or self.db_for_read(model1), right or self.db_for_read(model2)
         canonical = self._topology.canonical_aliases
-        if canonical.get(left, left) == canonical.get(right, right):
-            return True
-        return joins_without_constraint(model1, model2)
+        if left not in canonical or right not in canonical:
+            return None
+        return canonical[left] == canonical[right] or are_related(model1, model2)
 
     def allow_migrate(
         self,

@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from . import building, queries, requests, routing
+from . import building, queries, relations, requests, routing
 from .timing import Results
 
 PACKAGES = ("Django", "dj-database-url", "django-multidb-router", "psycopg")
@@ -27,6 +27,8 @@ LINEAR_LIMIT = 1.25
 REQUEST_LIMIT = 1.3
 # Times the plain way to the same query.
 QUERY_LIMIT = 1.1
+# Times the same query without the hooks for relations.
+RELATION_LIMIT = 1.02
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def tables(results: Results) -> list[Table]:
         builder_table(results),
         requests_table(results),
         queries_table(results),
+        relations_table(results),
         requirements_table(requirements(results)),
     ]
 
@@ -165,6 +168,22 @@ def queries_table(results: Results) -> Table:
     )
 
 
+def relations_table(results: Results) -> Table:
+    """Return the cost of the hooks for queries that cross nothing."""
+    rows = []
+    for row in relations.ROWS:
+        stock, ours = (relations.cell(row, name) for name in (relations.STOCK, relations.OURS))
+        low, high = results.ratio_range(ours, stock)
+        times = f"{results.ratio(ours, stock):.3f} ({low:.3f} to {high:.3f})"
+        rows.append([row, *(microseconds(results, name) for name in (stock, ours)), times])
+    return Table(
+        "Queries that cross nothing, on PostgreSQL: µs of the client per query, median and median"
+        " absolute deviation. Times: round by round, and the middle half of the processes.",
+        ["query", relations.STOCK, relations.OURS, "times"],
+        rows,
+    )
+
+
 def requirements_table(items: Sequence[Requirement]) -> Table:
     """Return what must hold, and whether it does."""
     return Table(
@@ -191,7 +210,14 @@ def requirements(results: Results) -> list[Requirement]:
         linearity(results),
         request_flatness(results),
         *(query_ratio(results, row) for row in queries.ROWS),
+        *(relation_ratio(results, row) for row in relations.ROWS),
     ]
+
+
+def relation_ratio(results: Results, row: str) -> Requirement:
+    """Compare a query that crosses nothing with Django's own."""
+    stock, ours = (relations.cell(row, name) for name in (relations.STOCK, relations.OURS))
+    return Requirement(f"{row} that crosses nothing", results.ratio(ours, stock), RELATION_LIMIT)
 
 
 def ratio_to_smallest(results: Results, method: str) -> Requirement:

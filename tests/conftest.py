@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 from collections.abc import Callable, Generator, Iterator
+from compileall import compile_dir
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis import settings
 
 from tests.support.embedded import Cluster
 from tests.support.pgbouncer import find_pgbouncer, running_pgbouncer
-from tests.support.project import Project
+from tests.support.project import REPOSITORY, Project
 from tests.support.servers import (
     MYSQL_VARIABLE,
     POSTGRES_VARIABLES,
@@ -46,6 +47,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         return
     # A run that is told to terminate ends as after Ctrl-C, so that its servers are stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # As where it is installed. Each of the many processes would compile it anew: they write none.
+    compile_dir(REPOSITORY / "appdb_router", quiet=1)
     servers = ExitStack()
     config.add_cleanup(servers.close)
     servers.enter_context(postgres_in_environment())

@@ -8,6 +8,7 @@ from django.contrib.auth import get_permission_codename
 from django.contrib.auth.management import create_permissions
 from django.contrib.contenttypes.management import create_contenttypes
 
+from ..relations.homes import OWN_LABEL
 from ..topology import Database, Topology, get_topology
 from .loading import Key, names_on_disk
 
@@ -27,10 +28,11 @@ def core_for(alias: str) -> str | None:
 
 
 def labels_on(alias: str) -> list[str]:
-    """Return the apps whose database ``alias`` stands for."""
+    """Return the apps whose database ``alias`` stands for, without the one that is everywhere."""
     topology = get_topology()
     here = topology.canonical_aliases.get(alias, alias)
-    return sorted(label for label, home in topology.routes.items() if home == here)
+    labels = (label for label, home in topology.routes.items() if home == here)
+    return sorted(label for label in labels if label != OWN_LABEL)
 
 
 def migrations_of_core() -> set[Key]:

@@ -1,4 +1,4 @@
-"""Foreign keys into another database, which no server can check."""
+"""Relations into another database that cannot work, refused before any SQL."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -14,9 +14,10 @@ from .loading import flat
 
 
 def refuse_crossing(using: str, plan: Iterable[tuple[Migration, bool]]) -> None:
-    """Raise ``DatabaseOperationError`` if ``plan`` makes a foreign key into another database.
+    """Raise ``DatabaseOperationError`` if ``plan`` makes a relation across that cannot work.
 
-    The server would say that the other table does not exist, after other migrations were applied.
+    These are a parent model in another database, and deleting by a database (``DB_CASCADE`` and its
+    like). Other foreign keys become plain columns.
     """
     topology = get_topology()
     here = topology.canonical_aliases.get(using, using)
@@ -24,32 +25,33 @@ def refuse_crossing(using: str, plan: Iterable[tuple[Migration, bool]]) -> None:
         f"{owner}.{name} to {target} in {topology.routes[label]!r} ({migration})"
         for migration, is_backwards in plan
         if not is_backwards and topology.routes.get(migration.app_label) == here
-        for owner, name, target, label in _constraints(migration)
+        for owner, name, target, label in _impossible(migration)
         if topology.routes.get(label, here) != here
     ]
     if found:
         raise DatabaseOperationError(
-            f"Foreign keys from {here!r} into another database: {'; '.join(found)}. No server"
-            " checks these. Keep both apps in one database, with together= of build_databases(),"
-            " or give the field db_constraint=False, in the migration as well."
+            f"Relations from {here!r} into another database that cannot work: {'; '.join(found)}."
+            " Neither can a model have its parent there, nor can a database delete what belongs to"
+            " another's rows. Keep both apps in one database, with together= of build_databases()."
         )
 
 
-def _constraints(migration: Migration) -> Iterator[tuple[str, str, str, str]]:
-    """Yield model, field, target and target's label of each foreign key that is to be made."""
+def _impossible(migration: Migration) -> Iterator[tuple[str, str, str, str]]:
+    """Yield model, field, target and target's label of what works in one database only."""
     for model, name, field in _fields(migration):
-        if not isinstance(field, RelatedField):
-            continue
-        # ForeignKey keeps db_constraint itself, ManyToManyField keeps it on its remote_field.
-        holder = field if hasattr(field, "db_constraint") else field.remote_field
-        if not getattr(holder, "db_constraint", True) or getattr(
-            field.remote_field, "through", None
-        ):
+        if not isinstance(field, RelatedField) or not _needs_database(field):
             continue
         target: Any = field.remote_field.model
         text = target if isinstance(target, str) else target._meta.label
         label = text.split(".")[0] if "." in text else migration.app_label
         yield f"{migration.app_label}.{model}", name, text, label
+
+
+def _needs_database(field: Any) -> bool:
+    rel = field.remote_field
+    return bool(getattr(rel, "parent_link", False)) or hasattr(
+        getattr(rel, "on_delete", None), "on_delete_sql"
+    )
 
 
 def _fields(migration: Migration) -> Iterator[tuple[str, str, "Field[Any, Any]"]]:

@@ -9,7 +9,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils.timezone import now
 
-from ..routers import OWN_LABEL
+from ..relations.homes import OWN_LABEL
 from .loading import Key
 
 # A note is a row of this package's own label: Django pays no attention to one without a file.

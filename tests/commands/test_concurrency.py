@@ -359,13 +359,13 @@ def test_jobs(project: Project, postgres: Server, names: dict[str, str]) -> None
         assert process.stderr
         with locked(postgres, names["main"]):
             lines = iter(process.stdout.readline, "")
-            first = list(iter(lines.__next__, "blog: created, 1 migration applied\n"))
+            first = list(iter(lines.__next__, "blog: created, 2 migrations applied\n"))
             wait_for(lambda: waits_for_the_lock(postgres, names["main"]))
         rest = [*lines]
         errors = process.stderr.read()
 
     assert (process.returncode, errors) == (0, "")
-    core = first.index("auth: created, 14 migrations applied\n")
+    core = first.index("auth: created, 15 migrations applied\n")
     assert "from a migration\n" in first
     # What Django writes of a database stands together, before the line that sums it up.
     assert "  Applying auth.0001_initial... OK" in "".join(first[:core])
@@ -459,7 +459,7 @@ def test_a_migration_is_finished_before_it_stops(
 
     # All that was asked for is done.
     assert process.returncode == 0
-    assert out.endswith("blog: created, 1 migration applied\n1 database ready.\n")
+    assert out.endswith("blog: created, 2 migrations applied\n1 database ready.\n")
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -541,7 +541,7 @@ def test_from_a_thread(project: Project) -> None:
         """
     )
 
-    assert result.stdout == "default: created, 15 migrations applied\n1 database ready.\n"
+    assert result.stdout == "default: created, 16 migrations applied\n1 database ready.\n"
 
 
 def test_a_line_for_each_database_on_a_terminal(

@@ -54,7 +54,7 @@ def test_all_is_well(lean: Project) -> None:
     result = lean.manage("db_check")
 
     # Another database that is not there yet holds no rows.
-    assert first.stdout == "default: created, 1 migration applied\n1 database ready.\n"
+    assert first.stdout == "default: created, 2 migrations applied\n1 database ready.\n"
 
     assert (result.stdout, result.stderr) == ("default: ok\nblog: ok\n", "")
     document = json.loads(lean.manage("db_check", "--app=shop", "--format=json").stdout)
@@ -94,7 +94,7 @@ def test_another_database_that_is_down_stops_no_initialisation(lean: Project) ->
     result = lean.manage("db_init", "--app", "shop")
 
     lines = result.stdout.splitlines()
-    assert lines[0] == "default: created, 1 migration applied"
+    assert lines[0] == "default: created, 2 migrations applied"
     assert lines[1].startswith("blog: unreachable: The database cannot be looked at: connection")
     assert lines[2] == "1 database ready."
 
@@ -171,7 +171,7 @@ def test_rows_that_were_left_behind(split: tuple[Project, str, str], postgres: S
     assert first.returncode == 4
     assert first.stdout == (
         "default: already there, nothing to migrate\n"
-        "blog: created, 1 migration applied\n"
+        "blog: created, 2 migrations applied\n"
         f"blog: left-behind: {left}\n"
     )
     assert first.stderr == "CommandError: 1 of 2 databases failed: blog.\n"

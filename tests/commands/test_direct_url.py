@@ -119,7 +119,7 @@ def test_past_the_pooler(
         "alias": "blog",
         "status": "ready",
         "created": True,
-        "applied_migrations": ["blog.0001_initial"],
+        "applied_migrations": ["appdb_router.0001_initial", "blog.0001_initial"],
         "error": None,
     }
     assert second[1] == {**first[1], "created": False, "applied_migrations": []}

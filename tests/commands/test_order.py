@@ -95,7 +95,7 @@ def test_a_function_sees_the_tables_that_it_reads(
         " not applied. Initialise that database first, or all with 'db_init --all-apps'."
     ) in alone.stdout
     assert everything.splitlines()[1:3] == [
-        "omega: created, 2 migrations applied",
+        "omega: created, 3 migrations applied",
         "alpha: already there, 1 migration applied",
     ]
     assert texts(server, names, "alpha") == ["omega", "alpha"]

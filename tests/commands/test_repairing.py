@@ -70,7 +70,9 @@ HISTORY = """
     def check_history():
         MigrationLoader(connection).check_consistent_history(connection)
 """
-ALL = ["blog.0001_initial", "blog.0002_fill", "press.0001_initial", "press.0002_more"]
+# What every database has.
+OWN, TABLE = "appdb_router.0001_initial", "appdb_router_pending_deletion"
+ALL = [OWN, "blog.0001_initial", "blog.0002_fill", "press.0001_initial", "press.0002_more"]
 
 
 def write_apps(project: Project, *, atomic: bool = True, more: str = "") -> None:
@@ -138,14 +140,14 @@ def test_dependents_keep_their_tables_and_records(lost: Project) -> None:
         " 0002_fill\n"
     )
     assert shown.stdout == f"default: has no pending migrations\n{plan}"
-    assert before["tables"] == ["django_migrations", "press_page"]
+    assert before["tables"] == [TABLE, "django_migrations", "press_page"]
     assert result.stdout == (
         f"{plan}default: already there, 2 migrations applied\n1 database ready.\n"
     )
     assert state(lost) == {
         "history": None,
         "rows": ALL,
-        "tables": ["blog_mark", "blog_note", "django_migrations", "press_page"],
+        "tables": [TABLE, "blog_mark", "blog_note", "django_migrations", "press_page"],
         "content": [["filled"], [7]],
     }
 
@@ -200,8 +202,9 @@ KILLED = """
         return status == 0
 
     halves = []
-    ROWS = ["blog.0001_initial", "blog.0002_fill", "press.0001_initial", "press.0002_more"]
-    TABLES = ["blog_mark", "blog_note", "django_migrations", "press_page"]
+    OWN, TABLE = "appdb_router.0001_initial", "appdb_router_pending_deletion"
+    ROWS = [OWN, "blog.0001_initial", "blog.0002_fill", "press.0001_initial", "press.0002_more"]
+    TABLES = [TABLE, "blog_mark", "blog_note", "django_migrations", "press_page"]
 
     @fact("kills")
     def _():
@@ -250,7 +253,7 @@ def test_it_asks_first(
     assert no.returncode == nobody.returncode == 1
     assert no.stderr == "CommandError: Nothing was changed. '--noinput' repairs without asking.\n"
     assert (document.returncode, empty.returncode) == (2, 2)
-    assert tables == {"django_migrations", "press_page"}
+    assert tables == {TABLE, "django_migrations", "press_page"}
     assert "[y/N] blog: already there, 2 migrations applied\n" in yes.stdout
     # The migration that fills the table ran again, so that the table is not empty.
     assert (

@@ -19,6 +19,7 @@ from appdb_router import (
     exceptions,
     outages,
     pools,
+    uncovered,
 )
 from appdb_router.services import budget
 from tests.docs.markdown import README, missing, part, read, section
@@ -27,6 +28,7 @@ from tests.support.project import REPOSITORY, Project
 TEXT = read(README)
 
 COMMANDS = """
+    import contextlib
     import json
     import pkgutil
 
@@ -43,10 +45,10 @@ COMMANDS = """
     found = {}
     for _, name, _ in pkgutil.iter_modules(package.__path__):
         command = load_command_class("appdb_router", name)
-        try:
-            base = load_command_class("django.contrib.auth", name)
-        except ModuleNotFoundError:
-            base = BaseCommand()
+        base = BaseCommand()
+        for app in ("django.contrib.auth", "django.core"):
+            with contextlib.suppress(ModuleNotFoundError):
+                base = load_command_class(app, name)
         inherited = options(base).items()
         own = dict(item for item in options(command).items() if item not in inherited)
         found[name] = {"help": command.help, "options": own}
@@ -66,9 +68,11 @@ def commands(project: Project) -> dict[str, dict[str, dict[str, str]]]:
 def test_every_command_and_option(commands: dict[str, dict[str, dict[str, str]]]) -> None:
     text = part(TEXT, "commands")
     assert {
+        "db_cascade",
         "db_check",
         "db_list",
         "db_init",
+        "dumpdata",
         "createsuperuser",
         "changepassword",
     } <= commands.keys()
@@ -79,7 +83,7 @@ def test_every_command_and_option(commands: dict[str, dict[str, dict[str, str]]]
         assert missing(command["options"], section(text, title)) == [], name
 
 
-@pytest.mark.parametrize("name", ["db_check", "db_list", "db_init"])
+@pytest.mark.parametrize("name", ["db_cascade", "db_check", "db_list", "db_init"])
 def test_the_help_is_that_of_the_documentation(
     commands: dict[str, dict[str, dict[str, str]]], name: str
 ) -> None:
@@ -100,8 +104,10 @@ def test_every_argument_of_build_databases_with_its_default() -> None:
 
 
 def test_every_check() -> None:
-    source = (REPOSITORY / "appdb_router" / "checks.py").read_text(encoding="utf-8")
-    ids = re.findall(r"appdb_router\.[EW]\d{3}", source)
+    modules = (REPOSITORY / "appdb_router").glob("*checks.py")
+    sources = [module.read_text(encoding="utf-8") for module in modules]
+    ids = [name for text in sources for name in re.findall(r"appdb_router\.[EW]\d{3}", text)]
+    assert len(sources) == 2
     assert ids
     assert missing(ids, part(TEXT, "checks")) == []
 
@@ -132,9 +138,10 @@ def test_every_field_of_a_budget() -> None:
 def test_every_exception() -> None:
     names = [
         name
-        for module in (exceptions, outages)
+        for module in (exceptions, outages, uncovered)
         for name, item in vars(module).items()
         if inspect.isclass(item) and item.__module__ == module.__name__
+        if issubclass(item, Exception)
     ]
     assert {"ConfigurationError", "CircuitOpenError"} <= set(names)
     assert missing(names, part(TEXT, "exceptions")) == []

@@ -76,7 +76,7 @@ def test_a_blank_project_follows_the_readme(wheel: Path, tmp_path: Path) -> None
     ]
     written = shell(commands)
     assert "no issues" in written
-    assert "default: created, 18 migrations applied" in written
+    assert "default: created, 19 migrations applied" in written
     assert "🔹 default (admin, appdb_router, auth," in written
     assert "site-packages" in shell("python -c 'import appdb_router as a; print(a.__file__)'")
 

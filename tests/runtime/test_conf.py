@@ -40,9 +40,20 @@ def test_workers_and_threads(project: Project) -> None:
     ) == [1, 1, 3, 4, 4, 1, 5]
 
 
+def test_the_reaction_of_the_transaction_guard(project: Project) -> None:
+    assert answers(
+        project,
+        ("guard_reaction", {}, ""),
+        ("guard_reaction", {"TRANSACTION_GUARD": "off"}, ""),
+        ("guard_reaction", {"TRANSACTION_GUARD": "warn"}, ""),
+        ("guard_reaction", {"TRANSACTION_GUARD": "raise"}, ""),
+    ) == [None, None, "warn", "raise"]
+
+
 def test_what_makes_no_sense(project: Project) -> None:
     variable = 'Make it a whole number from 1 up, or set APPDB_ROUTER = {"WORKERS": ...}.'
     count = "Make it a whole number from 1 up."
+    guard = "Make it one of 'off', 'raise', 'warn'."
     expected = [
         f"The environment variable WEB_CONCURRENCY is '0'. {variable}",
         f"The environment variable WEB_CONCURRENCY is '²'. {variable}",
@@ -50,7 +61,9 @@ def test_what_makes_no_sense(project: Project) -> None:
         f"APPDB_ROUTER['THREADS'] is True. {count}",
         f"APPDB_ROUTER['THREADS'] is '2'. {count}",
         "APPDB_ROUTER is 4. Make it a dict.",
-        "APPDB_ROUTER has no 'WORKER'. The keys are 'CIRCUIT_BREAKER', 'THREADS', 'WORKERS'.",
+        "APPDB_ROUTER has no 'WORKER'. The keys are 'CIRCUIT_BREAKER', 'THREADS',"
+        " 'TRANSACTION_GUARD', 'WORKERS'.",
+        *(f"APPDB_ROUTER['TRANSACTION_GUARD'] is {value}. {guard}" for value in ("True", "[]")),
     ]
 
     assert answers(
@@ -62,4 +75,6 @@ def test_what_makes_no_sense(project: Project) -> None:
         ("thread_count", {"THREADS": "2"}, ""),
         ("thread_count", 4, ""),
         ("worker_count", {"WORKER": 4}, ""),
+        ("guard_reaction", {"TRANSACTION_GUARD": True}, ""),
+        ("guard_reaction", {"TRANSACTION_GUARD": []}, ""),
     ) == [f"ConfigurationError: {message}" for message in expected]

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, assert_type
 
+from django.core.exceptions import FieldError
 from django.db import OperationalError, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.http import HttpRequest
@@ -19,12 +20,14 @@ from appdb_router.debug import ExceptionReporterFilter
 from appdb_router.detection import get_current_app
 from appdb_router.exceptions import (
     ConfigurationError,
+    CrossingQueryError,
     DatabaseModuleError,
     DatabaseOperationError,
     DatabaseUrlError,
     EnvFileError,
     MissingTablesError,
     RegistrationError,
+    TooManyRowsError,
     UnknownLabelError,
 )
 from appdb_router.outages import CircuitOpenError, DatabaseUnavailableError
@@ -49,6 +52,7 @@ from appdb_router.services.budget import (
     connection_budget,
     with_open_connections,
 )
+from appdb_router.services.cascading import Cascaded, cascade
 from appdb_router.services.checking import Finding, Kind, Report, check
 from appdb_router.services.concluding import conclude
 from appdb_router.services.content_types import written_elsewhere
@@ -70,6 +74,14 @@ from appdb_router.services.timeouts import Timeouts
 from appdb_router.services.verifying import verify
 from appdb_router.sessions import AppSession, aclose_all, get_app_session
 from appdb_router.topology import Database, Topology, get_topology
+from appdb_router.transaction import Atomic, allow_writes, atomic, on_all_commits, on_commit
+from appdb_router.two_steps import fetch_ids
+from appdb_router.uncovered import (
+    OpenBlock,
+    UncoveredWrite,
+    UncoveredWriteError,
+    UncoveredWriteWarning,
+)
 from apps.auth.models import User
 from apps.driver.models import Trip
 
@@ -128,6 +140,31 @@ async def of_asynchronous_sessions(trip: Trip) -> None:
     await aclose_all()
 
 
+@atomic("driver", savepoint=False)
+def of_decorated(trip: Trip) -> int:
+    return trip.pk
+
+
+def of_transactions(trip: Trip) -> None:
+    assert_type(atomic(Trip, trip, "auth", durable=True), Atomic)
+    with atomic(Trip), allow_writes("auth", reason="a counter"):
+        on_commit(trip.save, trip, "auth", robust=True)
+        on_all_commits(trip.save, robust=True)
+    assert_type(of_decorated(trip), int)
+
+
+def of_uncovered_writes(error: UncoveredWriteError, warning: UncoveredWriteWarning) -> None:
+    raised: RuntimeError = error
+    warned: RuntimeWarning = warning
+    assert_type((error.write, warning.write), tuple[UncoveredWrite, UncoveredWrite])
+    write = error.write
+    assert_type((write.model, write.alias), tuple[str, str])
+    assert_type((write.filename, write.line), tuple[str, int])
+    assert_type(write.blocks, tuple[OpenBlock, ...])
+    assert_type([(block.alias, block.place) for block in write.blocks], list[tuple[str, str]])
+    raise raised from warned
+
+
 def of_files() -> None:
     assert_type(get_current_app(), str | None)
     assert_type(get_current_app(Path("manage.py")), str | None)
@@ -137,7 +174,7 @@ def of_routing(router: AppDatabaseRouter, trip: Trip, user: User) -> None:
     assert_type(router, AppDatabaseRouter)
     assert_type(router.db_for_read(Trip), str | None)
     assert_type(router.db_for_write(Trip, instance=trip), str | None)
-    assert_type(router.allow_relation(trip, user), bool)
+    assert_type(router.allow_relation(trip, user), bool | None)
     assert_type(router.allow_migrate("default", "driver", model_name="trip"), bool)
     AppDatabaseRouter(get_topology())
 
@@ -157,8 +194,12 @@ def of_errors() -> None:
     ]
     of_a_label: LookupError = UnknownLabelError("drivr", ["driver"])
     of_a_registration: RuntimeError = RegistrationError("why")
+    of_a_query: FieldError = CrossingQueryError("why")
+    of_rows: ValueError = TooManyRowsError("why")
     of_a_database: DatabaseOperationError = MissingTablesError("why")
-    raise DatabaseOperationError(of_settings, of_a_label, of_a_registration, of_a_database)
+    raise DatabaseOperationError(
+        of_settings, of_a_label, of_a_registration, of_a_query, of_rows, of_a_database
+    )
 
 
 def of_topology() -> None:
@@ -229,6 +270,18 @@ def of_creating_and_migrating(options: Options) -> None:
     assert_type((limits.lock_wait, limits.statement), tuple[float | None, float | None])
     with limits.applied(get_connection("driver")):
         pass
+
+
+def of_relations() -> None:
+    assert_type(fetch_ids(get_trips(), "pk", limit=10), list[Any])
+    [cascaded] = cascade(["driver"])
+    assert_type(cascaded, Cascaded)
+    assert_type((cascaded.alias, cascaded.done), tuple[str, int])
+    assert_type((cascaded.errors, cascaded.as_dict()), tuple[list[str], dict[str, Any]])
+
+
+def get_trips() -> "models.QuerySet[models.Model]":
+    raise NotImplementedError
 
 
 def of_checking_and_repairing() -> None:
@@ -311,5 +364,6 @@ def of_mistakes(model: type[models.Model]) -> None:
     alias_for(1)  # type: ignore[arg-type]
     get_app_session(None)  # type: ignore[arg-type]
     get_database_url(model)  # type: ignore[arg-type]
+    atomic(of_files)  # type: ignore[arg-type]
     get_database_url("driver", True)  # type: ignore[call-arg]
     build_databases(["apps.driver"])  # type: ignore[call-arg]

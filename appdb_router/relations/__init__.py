@@ -1,0 +1,1 @@
+"""Relations whose two models live in different physical databases."""

@@ -1,0 +1,106 @@
+"""The relations of the installed apps that cross, and those of them that cannot work."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models import Field, Model
+from django.db.models.fields.related import ForeignObject, RelatedField
+
+from ..topology import label_of
+from .homes import home_of
+
+
+@dataclass(frozen=True)
+class CrossingRelation:
+    """A relation of the model ``source`` to ``target`` in another database.
+
+    ``obstacle`` says why it cannot work, and is ``None`` where this package takes care of it.
+    """
+
+    field: Any
+    source: type[Model]
+    target: type[Model]
+    obstacle: str | None
+
+    def __str__(self) -> str:
+        return f"{self.source._meta.label}.{self.field.name} to {self.target._meta.label}"
+
+
+def crossing_relations(models: Iterable[type[Model]] | None = None) -> Iterator[CrossingRelation]:
+    """Yield the relations of ``models``, by default of all apps, that lead to another database."""
+    for model in apps.get_models() if models is None else models:
+        if model._meta.proxy:
+            continue
+        for field in (*model._meta.local_fields, *model._meta.local_many_to_many):
+            target = field.related_model
+            if isinstance(field, RelatedField) and isinstance(target, type):
+                obstacle = _obstacle(model, field, target)
+                if home_of(model) != home_of(target) or obstacle:
+                    yield CrossingRelation(field, model, target, obstacle)
+
+
+def _obstacle(model: type[Model], field: Any, target: type[Model]) -> str | None:
+    if field.many_to_many:
+        return _obstacle_between(model, field, target)
+    if home_of(model) == home_of(target):
+        return None
+    if field.remote_field.parent_link:
+        return "a row of the child is one of the parent too, and no query can write both"
+    on_delete = field.remote_field.on_delete
+    if getattr(on_delete, "on_delete_sql", None):
+        return f"its on_delete={on_delete} is for the database to do, and it cannot"
+    if isinstance(field, ForeignObject) and len(field.foreign_related_fields) > 1:
+        return "it refers to several columns"
+    return None
+
+
+def _obstacle_between(model: type[Model], field: Any, target: type[Model]) -> str | None:
+    home = home_of(field.remote_field.through)
+    if home in {home_of(model), home_of(target)}:
+        return None
+    return (
+        f"the table between, of {field.remote_field.through._meta.label}, is in a third: {home!r}"
+    )
+
+
+def generic_foreign_keys() -> Iterator[tuple[type[Model], str]]:
+    """Yield the models, and their generic foreign keys, that do not live with content types."""
+    if not apps.is_installed("django.contrib.contenttypes"):
+        return
+    home = home_of(apps.get_model("contenttypes", "ContentType"))
+    for model in apps.get_models():
+        if home_of(model) != home and not model._meta.proxy:
+            for field in model._meta.private_fields:
+                if getattr(field, "ct_field", None) and hasattr(field, "fk_field"):
+                    yield model, field.name
+
+
+def crosses_on_the_way(model: type[Model], path: str) -> bool:
+    """Tell whether a look-up such as ``rider__email`` needs a join into another database.
+
+    The relation alone does not, if it is the last step: its column is here.
+    """
+    current: Any = model
+    for name in path.split("__"):
+        try:
+            field: Any = current._meta.pk if name == "pk" else current._meta.get_field(name)
+        except FieldDoesNotExist:
+            # A transform such as ``date``, or an annotation.
+            return False
+        if home_of(current) != home_of(model):
+            return not (isinstance(field, Field) and field.primary_key)
+        if not field.is_relation or not isinstance(field.related_model, type):
+            return False
+        current = field.related_model
+    return False
+
+
+def by_app(relations: Iterable[CrossingRelation]) -> dict[str, list[CrossingRelation]]:
+    """Return ``relations`` by the label of the app that has them."""
+    found: dict[str, list[CrossingRelation]] = {}
+    for relation in relations:
+        found.setdefault(label_of(relation.source), []).append(relation)
+    return found

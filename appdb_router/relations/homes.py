@@ -1,0 +1,111 @@
+"""Where models live, and which relations lead from one physical database to another."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from django.db.models import Model
+from django.db.models.fields.related import RelatedField
+
+from ..topology import Topology, get_topology, label_of
+
+# Its own tables are needed beside the data of every physical database.
+OWN_LABEL = "appdb_router"
+
+
+def home_of(model: type[Model]) -> str:
+    """Return the canonical alias of the database that has the table of ``model``.
+
+    What belongs to no installed app, such as a model of a removed app in an old migration, lives on
+    the default.
+    """
+    return get_topology().routes.get(label_of(model), "default")
+
+
+def is_everywhere(model: type[Model]) -> bool:
+    """Tell whether ``model`` is this package's own, with a table in every database."""
+    return label_of(model) == OWN_LABEL
+
+
+def canonical(alias: str) -> str:
+    """Return the alias that stands for the physical database of ``alias``."""
+    return get_topology().canonical_aliases.get(alias, alias)
+
+
+def is_routed(alias: str) -> bool:
+    """Tell whether ``alias`` is one of this package's, rather than added to DATABASES by hand."""
+    return alias in get_topology().canonical_aliases
+
+
+def at_home(model: type[Model], alias: str | None) -> str | None:
+    """Return ``alias``, or the home of ``model`` if ``alias`` is another routed database."""
+    if alias is None or not is_routed(alias):
+        return alias
+    home = home_of(model)
+    return alias if canonical(alias) == home else home
+
+
+def is_at_home(instance: Model) -> bool:
+    """Tell whether ``instance`` was loaded from the database that its model lives in."""
+    alias = instance._state.db
+    return alias is None or at_home(instance.__class__, alias) == alias
+
+
+def related_home(related_model: type[Model], objects: Any, using: str) -> str:
+    """Return where those of ``related_model`` are that belong to ``objects``, found on ``using``.
+
+    What belongs to rows that stand in a database which is not theirs, stands there too.
+    """
+    first = next(iter(objects), None)
+    if first is not None and not is_at_home(first):
+        return using
+    return at_home(related_model, using) or using
+
+
+class PerTopology:
+    """A function of a model, computed once as long as no other topology takes effect."""
+
+    def __init__(self, function: Callable[[type[Model]], Any]) -> None:
+        self._function = function
+        self._known: tuple[Topology | None, WeakKeyDictionary[type[Model], Any]]
+        self._known = (None, WeakKeyDictionary())
+
+    def __call__(self, model: type[Model]) -> Any:
+        """Return what the function returns for ``model``."""
+        topology, (known_topology, known) = get_topology(), self._known
+        if topology is not known_topology:
+            # Weak: the models that migrations make up for each state come and go.
+            known = WeakKeyDictionary()
+            self._known = (topology, known)
+        try:
+            return known[model]
+        except KeyError:
+            return known.setdefault(model, self._function(model))
+
+
+def is_crossing(field: Any) -> bool:
+    """Tell whether a relation, forward or reverse, leads to a model in another database."""
+    target = field.related_model
+    # That of a generic foreign key is None, and that of a model which is not there a string.
+    if not isinstance(target, type):
+        return False
+    return home_of(field.model) != home_of(target)
+
+
+# Asked at each assignment across databases, and the fields of a model do not change. Bounded: the
+# models that migrations make up for each state would stay for ever.
+@lru_cache(maxsize=4096)
+def are_related(left: type[Model], right: type[Model]) -> bool:
+    """Tell whether a field of one of the two models, a proxy's included, points at the other."""
+    return _points_at(left, right) or _points_at(right, left)
+
+
+def _points_at(source: type[Model], target: type[Model]) -> bool:
+    fields = (*source._meta.concrete_fields, *source._meta.many_to_many)
+    return any(isinstance(field, RelatedField) and _leads_to(field, target) for field in fields)
+
+
+def _leads_to(field: Any, target: type[Model]) -> bool:
+    related = field.related_model._meta.concrete_model or field.related_model
+    return issubclass(target, related)

@@ -1,0 +1,129 @@
+"""The words for a query that would have to join two databases, with the rewrite for this query.
+
+Names of models, fields and look-ups are shown, values never.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.db.models import Model
+from django.db.models.expressions import Col
+from django.db.models.lookups import Lookup
+
+from .homes import home_of
+
+_ELLIPSIS = "…"
+
+
+def explain_join(query: Any, name: str, model: type[Model]) -> str:
+    """Say why the table that ``query`` calls ``name``, that of ``model``, cannot be joined."""
+    path = _path(query, name)
+    root = query.model
+    behind = _names_behind(query, name)
+    text = (
+        f"{root._meta.label} in the database {home_of(root)!r} cannot be joined with"
+        f" {model._meta.label} in {home_of(model)!r}, as {_asked(path, query, behind)} asks."
+    )
+    filters = _filters(query.where, behind)
+    if filters:
+        target = _called(model, filters)
+        text += (
+            " Ask in two steps:"
+            f" ids = fetch_ids({target}); {root.__name__}.objects.filter({path}__in=ids)"
+            " (from appdb_router.two_steps import fetch_ids)."
+        )
+    if not filters or _is_used_besides(query, behind):
+        text += (
+            f" For values or an order, take {root.__name__}.objects.select_related({path!r}) or"
+            f" prefetch_related({path!r}), and read or sort {path} in Python."
+        )
+    return text
+
+
+def explain_subquery(query: Any, name: str, model: type[Model]) -> str:
+    """Say why ``query``, which begins with the table of ``model``, cannot be part of another."""
+    filters = _filters(query.where, {name})
+    return (
+        f"A subquery on {model._meta.label} in the database {home_of(model)!r} is part of a query"
+        " on another. Ask it first, and hand over its result:"
+        f" ids = fetch_ids({_called(model, filters)})"
+        " (from appdb_router.two_steps import fetch_ids), or list(…) of the values that are needed."
+    )
+
+
+def _path(query: Any, name: str) -> str:
+    """Return the look-up that leads from the model of ``query`` to the table called ``name``."""
+    fields: list[Any] = []
+    source = query.alias_map[name]
+    while (join_field := getattr(source, "join_field", None)) is not None:
+        fields.insert(0, join_field)
+        source = query.alias_map[source.parent_alias]
+    names: list[str] = []
+    while fields:
+        # Two joins are one step of a many-to-many relation, whose table between has no name.
+        step = _many_to_many(*fields[:2]) or fields[0]
+        names.append(step.name)
+        fields = fields[1 if step is fields[0] else 2 :]
+    return "__".join(names)
+
+
+def _many_to_many(first: Any, second: Any = None) -> Any:
+    """Return the relation whose table between is that of ``first``, if it leads to one."""
+    if second is None or first.concrete or not first.related_model._meta.auto_created:
+        return None
+    through = first.related_model
+    for relation in first.model._meta.get_fields(include_hidden=True):
+        if relation.many_to_many and through is getattr(
+            relation.remote_field if relation.concrete else relation, "through", None
+        ):
+            return relation
+    return None
+
+
+def _names_behind(query: Any, name: str) -> set[str]:
+    """Return what ``query`` calls the table ``name`` and those that are joined to it."""
+    found = {name}
+    # A table comes behind the one that it is joined to.
+    for other, source in query.alias_map.items():
+        if getattr(source, "parent_alias", None) in found:
+            found.add(other)
+    return found
+
+
+def _asked(path: str, query: Any, behind: set[str]) -> str:
+    """Return in words what of the query needs the join."""
+    names = sorted({f"{path}__{lookup}" for lookup in _filters(query.where, behind)})
+    return f"filter({', '.join(f'{name}={_ELLIPSIS}' for name in names)})" if names else repr(path)
+
+
+def _called(model: type[Model], lookups: Iterable[str]) -> str:
+    arguments = ", ".join(f"{lookup}={_ELLIPSIS}" for lookup in lookups)
+    return f"{model.__name__}.objects.filter({arguments})"
+
+
+def _filters(where: Any, tables: set[str]) -> list[str]:
+    """Return the look-ups on columns of ``tables``, as keywords of ``filter()``."""
+    found = []
+    for lookup in _lookups(where):
+        column = lookup.lhs
+        while not isinstance(column, Col) and hasattr(column, "lhs"):
+            column = column.lhs
+        if isinstance(column, Col) and column.alias in tables:
+            name = column.target.name
+            kind = lookup.lookup_name
+            found.append(name if kind == "exact" else f"{name}__{kind}")
+    return list(dict.fromkeys(found))
+
+
+def _lookups(node: Any) -> Iterator[Any]:
+    for child in node.children:
+        if hasattr(child, "children"):
+            yield from _lookups(child)
+        elif isinstance(child, Lookup):
+            yield child
+
+
+def _is_used_besides(query: Any, tables: set[str]) -> bool:
+    """Tell whether the query also selects a column of ``tables``, or may sort by one."""
+    selected = any(getattr(column, "alias", None) in tables for column in query.select)
+    return selected or bool(query.order_by)

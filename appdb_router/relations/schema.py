@@ -1,0 +1,108 @@
+"""Foreign keys into another database become plain columns, whoever migrates.
+
+No server can check such a key. The migrations and the models stay as they are, so
+``makemigrations`` finds nothing to do, and the column gets its constraint where both apps share a
+database.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.models import Field, Model
+
+from ..topology import label_of
+from .homes import canonical, home_of
+
+
+class CrossingSchemaEditor(BaseDatabaseSchemaEditor):
+    """A schema editor that leaves out the constraints that its server cannot check.
+
+    It also does nothing to the tables that other databases have: renaming a model, or changing the
+    key of one, makes Django alter every foreign key that points at it.
+    """
+
+    def create_model(self, model: type[Model]) -> None:
+        """Create the table of ``model``."""
+        with _unconstrained(model, model._meta.local_fields):
+            super().create_model(model)
+
+    def add_field(self, model: type[Model], field: "Field[Any, Any]") -> None:
+        """Add the column of ``field``."""
+        with _unconstrained(model, [field]):
+            super().add_field(model, field)
+
+    def alter_field(
+        self,
+        model: type[Model],
+        old_field: "Field[Any, Any]",
+        new_field: "Field[Any, Any]",
+        strict: bool = False,
+    ) -> None:
+        """Make ``new_field`` of ``old_field``."""
+        if not self._is_elsewhere(model):
+            with _unconstrained(model, [old_field, new_field]):
+                super().alter_field(model, old_field, new_field, strict)
+
+    def _remake_table(self, model: type[Model], *args: Any, **kwargs: Any) -> None:
+        # SQLite's way to alter, also for the tables that refer to the altered one.
+        if not self._is_elsewhere(model):
+            remake: Any = super()
+            remake._remake_table(model, *args, **kwargs)
+
+    def _is_elsewhere(self, model: type[Model]) -> bool:
+        return home_of(model) != canonical(self.connection.alias)
+
+
+@cache
+def _with_crossing(editor: type[BaseDatabaseSchemaEditor]) -> type[BaseDatabaseSchemaEditor]:
+    return type(editor.__name__, (CrossingSchemaEditor, editor), {"__module__": editor.__module__})
+
+
+def schema_editor(_original: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what replaces ``BaseDatabaseWrapper.schema_editor``."""
+
+    def replacement(self: BaseDatabaseWrapper, *args: Any, **kwargs: Any) -> Any:
+        editor: Any = self.SchemaEditorClass
+        return _with_crossing(editor)(self, *args, **kwargs)
+
+    return replacement
+
+
+def related_non_m2m_objects(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what replaces the search for the columns that refer to a column that is altered.
+
+    Those of another database keep their type: only a migration of their own app can change it.
+    """
+
+    def replacement(old_field: Any, new_field: Any) -> Iterator[tuple[Any, Any]]:
+        home = home_of(new_field.model)
+        for old, new in original(old_field, new_field):
+            if home_of(new.related_model) == home:
+                yield old, new
+
+    return replacement
+
+
+@contextmanager
+def _unconstrained(model: type[Model], fields: Iterable[Any]) -> Iterator[None]:
+    """Take the constraint from those of ``fields`` that lead to another database, for a while.
+
+    A field that a migration hands over may not know its model.
+    """
+    with ExitStack() as stack:
+        for field in fields:
+            if getattr(field, "db_constraint", False) and _leads_away(model, field):
+                field.db_constraint = False
+                stack.callback(setattr, field, "db_constraint", True)
+        yield
+
+
+def _leads_away(model: type[Model], field: Any) -> bool:
+    target = field.remote_field.model
+    if not isinstance(target, type):
+        return False
+    return label_of(model) != label_of(target) and home_of(model) != home_of(target)

@@ -1,0 +1,193 @@
+"""What ``manage.py check`` says of relations across databases."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.relations.conftest import Tied
+from tests.support import crossing
+from tests.support.project import Project
+
+TO_PEOPLE = [
+    *("Contract.person", "Loan.person", "Note.left", "Note.other", "Note.person"),
+    *("Post.author", "Post.editor", "Post.readers", "Profile.person"),
+]
+
+
+def messages(project: Project) -> list[tuple[str, str]]:
+    """Return what ``check`` says, with the ids, without hints."""
+    result = project.manage("check", "--fail-level=CRITICAL")
+    return re.findall(r"\(appdb_router\.(\w+)\) (.*)\n", result.stderr)
+
+
+@pytest.fixture
+def split(project: Project) -> Project:
+    """A project whose databases need not be there."""
+    crossing.locate(
+        project, crossing.urls(lambda label: f"sqlite:///{project.root / label}.sqlite3")
+    )
+    return project
+
+
+def test_one_message_an_app(on_postgres: Tied) -> None:
+    found = messages(on_postgres.project)
+
+    assert found == [
+        (
+            "W008",
+            "Relations of 'blog' lead to other databases ('default', 'people'), which check no"
+            " foreign key: "
+            + "; ".join(f"blog.{name} to people.Person" for name in TO_PEOPLE)
+            + "; blog.Tag.content_type to contenttypes.ContentType.",
+        ),
+        (
+            "W009",
+            "Generic foreign keys of 'blog' are in another database than the content types:"
+            " blog.Tag.target. No database checks them.",
+        ),
+    ]
+
+
+def test_in_one_database_there_is_nothing_to_say(project: Project) -> None:
+    project.app("people", models=crossing.PEOPLE)
+    project.app("blog", models=crossing.BLOG)
+
+    assert messages(project) == []
+
+
+IMPOSSIBLE = """
+class Writer(Person):
+    pen = models.CharField(max_length=9)
+
+class Link(models.Model):
+    person = models.ForeignKey("people.Person", models.CASCADE)
+    club = models.ForeignKey("people.Club", models.CASCADE)
+
+class Pseudonym(Person):
+    class Meta:
+        proxy = True
+"""
+
+
+def test_relations_that_cannot_work(split: Project) -> None:
+    split.app(
+        "people",
+        models="""
+        class Person(models.Model):
+            clubs = models.ManyToManyField("people.Club", through="blog.Link")
+
+        class Club(models.Model):
+            pass
+        """,
+    )
+    split.app("blog", models="from people.models import Person\n" + IMPOSSIBLE)
+
+    found = [text for kind, text in messages(split) if kind == "E003"]
+
+    assert sorted(found, reverse=True) == [
+        "people.Person.clubs to people.Club, from 'people' to 'people', cannot work: the table"
+        " between, of blog.Link, is in a third: 'blog'.",
+        "blog.Writer.person_ptr to people.Person, from 'blog' to 'people', cannot work: a row of"
+        " the child is one of the parent too, and no query can write both.",
+    ]
+
+
+def test_what_a_database_would_delete(split: Project) -> None:
+    from django.db import models
+
+    if not hasattr(models, "DB_CASCADE"):
+        pytest.skip("this Django has no DB_CASCADE")
+    split.app("people", models="class Person(models.Model):\n    pass\n")
+    split.app(
+        "blog",
+        models="""
+        class Post(models.Model):
+            author = models.ForeignKey("people.Person", models.DB_CASCADE)
+        """,
+    )
+
+    assert messages(split)[0] == (
+        "E003",
+        "blog.Post.author to people.Person, from 'blog' to 'people', cannot work: its"
+        " on_delete=DB_CASCADE is for the database to do, and it cannot.",
+    )
+
+
+def test_several_columns(split: Project) -> None:
+    split.app(
+        "people",
+        models="""
+        class Person(models.Model):
+            first, last = models.IntegerField(), models.IntegerField()
+            class Meta:
+                unique_together = [["first", "last"]]
+        """,
+    )
+    split.app(
+        "blog",
+        models="""
+        class Post(models.Model):
+            one, two = models.IntegerField(), models.IntegerField()
+            author = models.ForeignObject(
+                "people.Person", models.CASCADE, from_fields=["one", "two"],
+                to_fields=["first", "last"],
+            )
+        """,
+    )
+
+    assert messages(split)[0] == (
+        "E003",
+        "blog.Post.author to people.Person, from 'blog' to 'people', cannot work: it refers to"
+        " several columns.",
+    )
+
+
+def test_without_content_types(split: Project) -> None:
+    split.installed_apps = ["appdb_router"]
+    split.app("people", models="class Person(models.Model):\n    pass\n")
+    split.app("blog", models="class Post(models.Model):\n    pass\n")
+
+    assert messages(split) == []
+
+
+ADMIN = """
+from django.contrib import admin
+from blog.models import Post
+
+@admin.register(Post)
+class PostAdmin(admin.ModelAdmin):
+    list_display = ["title", "author"]
+    search_fields = ["title", "=author__name", "author__pk", "author__name__first_char"]
+    ordering = ["-author__name", "author", "nobody", "title__lower"]
+    date_hierarchy = "author__born"
+    list_filter = ["author", "editor__name", ("author", admin.RelatedFieldListFilter)]
+"""
+
+
+def test_the_admin(split: Project) -> None:
+    split.installed_apps.append("django.contrib.admin")
+    split.app(
+        "people",
+        models="""
+        class Person(models.Model):
+            name = models.CharField(max_length=9)
+            born = models.DateTimeField()
+        """,
+    )
+    split.app("blog", models=crossing.BLOG, files={"admin.py": ADMIN})
+
+    found = [text for kind, text in messages(split) if kind == "E004"]
+
+    assert sorted(found) == [
+        f"{option} of the admin of blog.Post has {path!r}, a column in another database, and no"
+        " query can join the two."
+        for option, path in (
+            ("date_hierarchy", "author__born"),
+            ("list_filter", "editor__name"),
+            ("ordering", "author__name"),
+            ("search_fields", "author__name"),
+            ("search_fields", "author__name__first_char"),
+        )
+    ]
