@@ -3,7 +3,6 @@
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
-
 from typing import TYPE_CHECKING
 
 from django.core.management.base import OutputWrapper
