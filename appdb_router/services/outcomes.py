@@ -9,9 +9,6 @@ from .looking import Look
 from .migrating import Executor
 from .timeouts import Timeouts
 
-__all__ = ["Options", "Outcome"]
-
-
 @dataclass(frozen=True)
 class Options:
     """What to do with each database; ``lock_timeout`` is in seconds.

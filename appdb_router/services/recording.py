@@ -26,6 +26,11 @@ class BufferingRecorder(MigrationRecorder):
         super().__init__(connection)
         self._rows: list[tuple[str, str, datetime]] = []
 
+    def ensure_schema(self) -> None:
+        """Make the table if it is missing, and ask for it no more."""
+        super().ensure_schema()
+        self._has_table = True
+
     def record_applied(self, app: str, name: str) -> None:
         """Keep a row."""
         self._rows.append((app, name, now()))
@@ -76,7 +81,7 @@ def recorded(alias: str) -> set[Key]:
     table = connection.ops.quote_name(MigrationRecorder.Migration._meta.db_table)
     try:
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT app, name FROM {table}")  # noqa: S608  Django's own name.
+            cursor.execute(f"SELECT {table}.app, {table}.name FROM {table}")  # noqa: S608  Django's own name.
             return set(cursor.fetchall())
     except Error:
         if MigrationRecorder(connection).has_table():
