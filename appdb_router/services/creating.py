@@ -2,14 +2,13 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 
-from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -55,17 +54,9 @@ def ensure_database(alias: str, options: CreateOptions = CreateOptions()) -> boo
         return ensure_open(connection, partial(create_database, options=options))
 
 
-@contextmanager
-def connection_to(alias: str) -> Iterator[BaseDatabaseWrapper]:
-    """Give a connection for ``ensure_open``. Raises ``DatabaseOperationError``."""
-    with ExitStack() as stack:
-        context = separate_connection(alias, direct=True, timeout=TIMEOUT)
-        try:
-            connection = stack.enter_context(context)
-        except ImproperlyConfigured as error:
-            # The driver is missing.
-            raise _unreachable(alias, describe_error(error, alias)) from None
-        yield connection
+def connection_to(alias: str) -> AbstractContextManager[BaseDatabaseWrapper]:
+    """Give a connection for ``ensure_open``."""
+    return separate_connection(alias, direct=True, timeout=TIMEOUT)
 
 
 def ensure_open(

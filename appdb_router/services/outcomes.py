@@ -9,6 +9,7 @@ from .looking import Look
 from .migrating import Executor
 from .timeouts import Timeouts
 
+
 @dataclass(frozen=True)
 class Options:
     """What to do with each database; ``lock_timeout`` is in seconds.

@@ -18,9 +18,7 @@ def ahead(
     """Return an `Ahead`, the results that it drops, and the event of its end."""
     dropped: list[str] = []
     ended = Event()
-    made = Ahead(
-        work, names, stop=stop or Event(), room=room, drop=dropped.append, ended=ended.set
-    )
+    made = Ahead(work, names, stop=stop or Event(), room=room, drop=dropped.append, ended=ended.set)
     return made, dropped, ended
 
 
