@@ -25,8 +25,12 @@ _METHODS = ("apply", "mutate_state")
 
 @dataclass(frozen=True)
 class _Judgement:
-    """What is known of operations: ``asks_alike`` if all ask the router by their label alone."""
+    """What is known of operations: ``asks_alike`` if all ask the router by their label alone.
 
+    ``is_plain`` tells that the class of the migration overrides nothing of Django's.
+    """
+
+    is_plain: bool
     is_known: bool
     is_schema_only: bool
     asks_alike: bool
@@ -35,7 +39,7 @@ class _Judgement:
 def is_known(migration: Migration) -> bool:
     """Tell whether all that happens in ``migration`` is Django's own code, or its RunPython's.
 
-    An operation of somebody else may look at any model, and may not ask the router.
+    An operation of somebody else may look at any model.
     """
     return _judged(migration).is_known
 
@@ -56,19 +60,21 @@ def needs_models(operation: Operation) -> bool:
 
 
 def operations_to_run(migration: Migration, alias: str) -> list[Operation]:
-    """Return the operations of ``migration`` that may do something on the database ``alias``.
+    """Return the operations of ``migration`` that are run on ``alias``: where the app lives, all.
 
-    The others were going to ask the router, and be refused.
+    Django leaves it to each operation to ask the router. One of somebody else's may not, and would
+    be run on every database, and would need the models of its app there. A migration whose class
+    overrides what Django's does is run everywhere, as by Django.
     """
     judged, label = _judged(migration), migration.app_label
-    if not judged.is_known or (judged.asks_alike and router.allow_migrate(alias, label)):
+    if not judged.is_plain:
         return [*migration.operations]
     if judged.asks_alike:
-        return []
+        return [*migration.operations] if router.allow_migrate(alias, label) else []
     return [
         operation
         for operation in migration.operations
-        if any(_is_allowed(item, label, alias) for item in flat([operation]))
+        if any(_is_allowed(item, label, alias) for item in _parts(operation))
     ]
 
 
@@ -86,11 +92,11 @@ def _judged_class(kind: Any) -> _Judgement:
 
 
 def _judge(kind: type[Migration], operations: Sequence[Operation]) -> _Judgement:
-    is_known = all(getattr(kind, name) is getattr(Migration, name) for name in _METHODS) and all(
-        _is_known(operation) for operation in _all(operations)
-    )
-    run = [[*flat([operation])] for operation in operations]
+    is_plain = all(getattr(kind, name) is getattr(Migration, name) for name in _METHODS)
+    is_known = is_plain and all(_is_known(operation) for operation in _all(operations))
+    run = [[*_parts(operation)] for operation in operations]
     return _Judgement(
+        is_plain,
         is_known,
         is_known and all(type(item).__module__ in _SCHEMA_MODULES for item in chain(*run)),
         all(run) and all(_asks_by_label(item) for item in chain(*run)),
@@ -105,6 +111,11 @@ def _is_allowed(operation: Operation, label: str, alias: str) -> bool:
     if not needs_models(operation):
         return True
     return router.allow_migrate(alias, label, **getattr(operation, "hints", {}))
+
+
+def _parts(operation: Operation) -> Iterable[Operation]:
+    # What derives from SeparateDatabaseAndState may do more than its parts.
+    return flat([operation]) if _is_known(operation) else [operation]
 
 
 def _is_known(operation: Operation) -> bool:

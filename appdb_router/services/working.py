@@ -1,5 +1,6 @@
 """Creating, migrating and verifying one database of a run."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from io import StringIO
 from threading import Event
@@ -12,6 +13,7 @@ from ..exceptions import DatabaseOperationError, MissingTablesError
 from .checking import Kind
 from .connecting import describe_error, has_direct_url
 from .creating import ensure_schema
+from .executing import FAILED
 from .identity import check_same_schema
 from .leftovers import describe_leftovers
 from .locking import migration_lock
@@ -114,7 +116,15 @@ def _explained(error: Exception, alias: str) -> str:
     text = describe_error(error, alias)
     if isinstance(error, DatabaseOperationError):
         return text
-    return f"{type(error).__name__}: {text}{remedy(error)}{describe_leftovers(alias)}"
+    what = " in ".join((type(error).__name__, *_failed_migrations(error)))
+    return f"{what}: {text}{remedy(error)}{describe_leftovers(alias)}"
+
+
+def _failed_migrations(error: Exception) -> Iterator[str]:
+    # Other notes may hold anything, passwords too.
+    for note in getattr(error, "__notes__", ()):
+        if note.startswith(FAILED):
+            yield note.removeprefix(FAILED)
 
 
 def _refuse_memory(alias: str) -> None:
