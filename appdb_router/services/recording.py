@@ -81,7 +81,7 @@ def recorded(alias: str) -> set[Key]:
     table = connection.ops.quote_name(MigrationRecorder.Migration._meta.db_table)
     try:
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {table}.app, {table}.name FROM {table}")  # noqa: S608  Django's own name.
+            cursor.execute(f"SELECT app, name FROM {table}")  # noqa: S608  Django's own name.
             return set(cursor.fetchall())
     except Error:
         if MigrationRecorder(connection).has_table():
