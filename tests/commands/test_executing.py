@@ -323,7 +323,7 @@ def test_notes_that_cannot_be_read(project: Project, postgres: Server, blog: str
     postgres.execute("ALTER TABLE django_migrations RENAME TO hidden", database=blog)
     postgres.execute("CREATE TABLE django_migrations (id integer)", database=blog)
 
-    assert "django_migrations.app does not exist" in init(project)["error"]
+    assert 'column "app" does not exist' in init(project)["error"]
 
 
 def test_an_operation_with_parts_that_does_more(

@@ -28,7 +28,7 @@ from ...services.initialising import (
 from ...services.migrating import Executor
 from ...services.probing import Status
 from ...services.timeouts import Timeouts
-from ...terminal import ProgressLines, Terminal
+from ...terminal import Terminal, progress
 from ...topology import Database, get_topology
 from ..confirming import confirmed_repairs
 from ..stopping import stopping_on_signals
@@ -220,12 +220,12 @@ class Command(BaseCommand):
         """Do the work, and write a line for each database when it is done."""
         outcomes = []
         terminal = Terminal(self.stdout)
-        progress = ProgressLines(shown=verbosity == 1)
-        with progress.running():
-            for outcome in work(started=lambda name: progress.begin(name, f"{name}: {_DOING}")):
+        lines = progress(shown=verbosity == 1)
+        with lines.running():
+            for outcome in work(started=lambda name: lines.begin(name, f"{name}: {_DOING}")):
                 outcomes.append(outcome)
                 if verbosity > 0:
-                    with progress.without(outcome.alias):
+                    with lines.without(outcome.alias):
                         self.stdout.write(outcome.output, ending="")
                         terminal.write(self._line(outcome, migrated=migrated))
                         # A pipe would keep it until the last database is done.
