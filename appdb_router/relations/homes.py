@@ -86,11 +86,7 @@ class PerTopology:
 
 def is_crossing(field: Any) -> bool:
     """Tell whether a relation, forward or reverse, leads to a model in another database."""
-    target = field.related_model
-    # That of a generic foreign key is None, and that of a model which is not there a string.
-    if not isinstance(target, type):
-        return False
-    return home_of(field.model) != home_of(target)
+    return home_of(field.model) != home_of(field.related_model)
 
 
 # Asked at each assignment across databases, and the fields of a model do not change. Bounded: the

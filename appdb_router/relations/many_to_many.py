@@ -30,20 +30,20 @@ class LinkedValues(Expression):
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:  # noqa: ARG002
         """Return the values in brackets, as the right side of ``IN``."""
-        links = _links(self.source).filter(**{self.source.name: self.value})
+        links = _links(self.source, self.target).filter(**{self.source.name: self.value})
         values = set(links.values_list(self.target.attname, flat=True))
-        if not values - {None}:
+        if not values:
             raise EmptyResultSet
         field: Any = self.target
-        params = tuple(field.get_db_prep_value(value, connection) for value in values - {None})
+        params = tuple(field.get_db_prep_value(value, connection) for value in values)
         return f"({', '.join(['%s'] * len(params))})", params
 
 
-def _links(field: "Field[Any, Any]") -> "QuerySet[Any]":
-    """Return the rows of the table between, which ``field`` belongs to, on its own database."""
-    through: Any = field.model
+def _links(source: "Field[Any, Any]", target: "Field[Any, Any]") -> "QuerySet[Any]":
+    """Return the rows of the table between that have a target, on its own database."""
+    through: Any = source.model
     rows: QuerySet[Any] = through._base_manager.using(home_of(through))
-    return rows
+    return rows.filter(**{f"{target.name}__isnull": False})
 
 
 def many_to_many_manager(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -153,12 +153,12 @@ class _CrossingManager:
 
     def _owners(self, instances: Iterable[Model]) -> dict[Any, list[tuple[Any, ...]]]:
         """Return by the value of each object the values of the instances that it belongs to."""
-        links = _links(self.source_field).filter(**{f"{self.source_field.name}__in": instances})
+        links = _links(self.source_field, self.target_field)
+        links = links.filter(**{f"{self.source_field.name}__in": instances})
         owners: dict[Any, list[tuple[Any, ...]]] = defaultdict(list)
         names = (self.source_field.attname, self.target_field.attname)
         for source, target in links.values_list(*names):
-            if target is not None:
-                owners[target].append((source,))
+            owners[target].append((source,))
         return owners
 
 

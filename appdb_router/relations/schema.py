@@ -103,6 +103,4 @@ def _unconstrained(model: type[Model], fields: Iterable[Any]) -> Iterator[None]:
 
 def _leads_away(model: type[Model], field: Any) -> bool:
     target = field.remote_field.model
-    if not isinstance(target, type):
-        return False
     return label_of(model) != label_of(target) and home_of(model) != home_of(target)

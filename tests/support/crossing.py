@@ -11,9 +11,17 @@ LABELS = ("default", "people", "blog")
 PEOPLE = """\
 from django.contrib.contenttypes.fields import GenericRelation
 
+class Renowned(models.Manager):
+    def get_queryset(self):
+        return super().get_queryset().filter(name__startswith="a")
+
+
 class Person(models.Model):
     name = models.CharField(max_length=50, unique=True)
+    born = models.DateField(null=True, blank=True)
     tags = GenericRelation("blog.Tag")
+    objects = models.Manager()
+    renowned = Renowned()
 
     class Meta:
         ordering = ["name"]

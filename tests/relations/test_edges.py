@@ -1,0 +1,169 @@
+"""What projects do with relations more rarely."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django
+import pytest
+
+from tests.relations.conftest import Tied
+from tests.support.facts import ask
+from tests.support.operations import OPERATIONS
+
+HEAD = OPERATIONS.partition('@operation("post.author")')[0]
+
+EDGES = """
+from datetime import date
+from django.contrib.auth.models import Group, User
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Exists, FilteredRelation, OuterRef, Q
+
+from appdb_router.relations.pending import carry_out
+from appdb_router.two_steps import fetch_ids
+
+
+@operation("many to many with nobody")
+def _():
+    post = Post.objects.create(title="new", author_id=ann.pk)
+    return names(post.readers.all()), post.readers.count()
+
+@operation("another manager")
+def _():
+    renowned = first.readers(manager="renowned")
+    found = names(renowned.all())
+    renowned.remove(cid, ann)
+    left = names(first.readers.all())
+    first.readers(manager="renowned").clear()
+    return found, left
+
+@operation("within one database")
+def _():
+    user = User.objects.get_or_create(username="bob")[0]
+    user.groups.set([Group.objects.get_or_create(name="all")[0]])
+    [loaded] = User.objects.prefetch_related("groups").filter(pk=user.pk)
+    return user.groups.count(), [group.name for group in loaded.groups.all()]
+
+@operation("a slice for each")
+def _():
+    return list(Post.objects.prefetch_related(Prefetch("readers", Person.objects.all()[:1])))
+
+@operation("an unknown relation")
+def _():
+    return list(Post.objects.select_related("nobody"))
+
+@operation("a filtered relation")
+def _():
+    posts = Post.objects.annotate(
+        written=FilteredRelation("comment", condition=Q(comment__mood="good"))
+    )
+    return [post.title for post in posts.select_related("written", "author")]
+
+@operation("a content type of nothing")
+def _():
+    gone = ContentType(app_label="no", model="such")
+    return gone.get_object_for_this_type(pk=1)
+
+@operation("a filter and an order")
+def _():
+    return list(Post.objects.filter(author__name="ann").order_by("author__name"))
+
+@operation("a transform")
+def _():
+    return list(Post.objects.filter(author__born__year=1984, author__born__month__gt=1))
+
+@operation("beside a condition without a name")
+def _():
+    comments = Comment.objects.filter(post=OuterRef("pk"))
+    return list(Post.objects.filter(Exists(comments) | Q(author__name="ann")))
+
+@operation("from the other side")
+def _():
+    return list(Person.objects.filter(posts_read__title="first"))
+
+@operation("deleting what refers to anything")
+def _():
+    tag = Tag.objects.create(target=ann)
+    return tag.delete()
+
+@operation("a note that somebody else has carried out")
+def _():
+    return carry_out("people", 0).done
+
+@operation("fetching too many")
+def _():
+    return fetch_ids(Person.objects.all(), limit=2)
+
+@operation("fetching another field, without nulls")
+def _():
+    Post.objects.update(editor_id=None)
+    first.editor_id = bob.pk
+    first.save()
+    return fetch_ids(Post.objects.all(), "editor_id") == [bob.pk], fetch_ids(Post.objects.none())
+"""
+
+EXPECTED: dict[str, Any] = {
+    "many to many with nobody": [[], 0],
+    "another manager": [["ann"], ["cid"]],
+    "within one database": [1, ["all"]],
+    "a slice for each": (
+        "NotSupportedError: The queryset that prefetches 'readers' has a limit, which would be one"
+        " for each object: people.Person and the table between live in different databases. Take"
+        " the slice in Python."
+    ),
+    "a filtered relation": ["first", "second"],
+    "a filter and an order": (
+        "CrossingQueryError: blog.Post in the database 'blog' cannot be joined with people.Person"
+        " in 'people', as filter(author__name=…) asks. Ask in two steps: ids ="
+        " fetch_ids(Person.objects.filter(name=…)); Post.objects.filter(author__in=ids) (from"
+        " appdb_router.two_steps import fetch_ids). For values or for sorting, take"
+        " Post.objects.select_related('author') or prefetch_related('author'), and read or sort"
+        " author in Python."
+    ),
+    "deleting what refers to anything": [1, {"blog.Tag": 1}],
+    "a note that somebody else has carried out": 0,
+    "fetching too many": (
+        "TooManyRowsError: More than 2 rows of people.Person match, too many for a query in two"
+        " steps. Narrow the first step, give a higher limit=, or keep both apps in one database"
+        " with together= of build_databases()."
+    ),
+    "fetching another field, without nulls": [True, []],
+}
+# By how the message begins, or what it has.
+PARTS = {
+    "an unknown relation": "FieldError: Invalid field name(s) given in select_related: 'nobody'.",
+    "a content type of nothing": "AttributeError:",
+    "a transform": "fetch_ids(Person.objects.filter(born__",
+    "beside a condition without a name": "fetch_ids(Person.objects.filter(name=…))",
+    "from the other side": "Person.objects.filter(posts_read",
+}
+IMPLICIT = """
+@operation("select_related()")
+def _():
+    Comment.objects.create(post=first)
+    return [comment.post.author.name for comment in Comment.objects.select_related()]
+"""
+
+
+@pytest.fixture(scope="module")
+def edges(tied: Tied) -> dict[str, Any]:
+    return ask(tied.project, HEAD + EDGES)
+
+
+@pytest.mark.parametrize("operation", EXPECTED)
+def test_results(edges: dict[str, Any], operation: str) -> None:
+    found = edges[operation]
+
+    assert (found if isinstance(found, str) else found[0]) == EXPECTED[operation]
+
+
+@pytest.mark.parametrize("operation", PARTS)
+def test_errors(edges: dict[str, Any], operation: str) -> None:
+    assert PARTS[operation] in edges[operation]
+
+
+@pytest.mark.skipif(django.VERSION >= (6, 1), reason="deprecated since Django 6.1")
+def test_everything_that_is_not_null(on_postgres: Tied) -> None:
+    found = ask(on_postgres.project, HEAD + IMPLICIT)
+
+    assert found["select_related()"] == [["ann"], 3]
