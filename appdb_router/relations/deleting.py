@@ -28,6 +28,8 @@ def related_objects(original: Callable[..., Any]) -> Callable[..., Any]:
         self: Any, related_model: type[Model], related_fields: Any, objs: Any
     ) -> "QuerySet[Any]":
         found: QuerySet[Any] = original(self, related_model, related_fields, objs)
+        if _is_copy(self):
+            return found
         home = related_home(related_model, objs, self.using)
         # using() copies the query, which takes a while.
         return found if home == self.using else found.using(home)
@@ -39,6 +41,8 @@ def delete(original: Callable[..., Any]) -> Callable[..., Any]:
     """Return what replaces ``Collector.delete``."""
 
     def replacement(self: Any) -> Any:
+        if _is_copy(self):
+            return original(self)
         elsewhere = _set_aside(self)
         notes = _notes(self)
         if not notes:
@@ -53,12 +57,22 @@ def delete(original: Callable[..., Any]) -> Callable[..., Any]:
     return replacement
 
 
+def _is_copy(collector: Any) -> bool:
+    """Tell whether ``delete(using=…)`` names another database than the instance came from.
+
+    What belongs to such a row stands beside it, if anywhere.
+    """
+    origin = collector.origin
+    alias = origin._state.db if isinstance(origin, Model) else None
+    return alias is not None and canonical(alias) != canonical(collector.using)
+
+
 def _set_aside(collector: Any) -> Counter[str]:
     """Take from ``collector`` what is in other databases, and return how much by model."""
     here = canonical(collector.using)
     counted: Counter[str] = Counter()
     for model, instances in list(collector.data.items()):
-        if instances and _database_of(instances) != here:
+        if instances and _database_of(instances, here) != here:
             counted[model._meta.label] += len(instances)
             del collector.data[model]
     fast: dict[type[Model], QuerySet[Any]] = {}
@@ -69,7 +83,7 @@ def _set_aside(collector: Any) -> Counter[str]:
         fast[model] = fast[model] | queryset if model in fast else queryset
     counted.update({model._meta.label: found.count() for model, found in fast.items()})
     for key, groups in list(collector.field_updates.items()):
-        collector.field_updates[key] = [item for item in groups if _database_of(item) == here]
+        collector.field_updates[key] = [item for item in groups if _database_of(item, here) == here]
         if not collector.field_updates[key]:
             del collector.field_updates[key]
     if counted:
@@ -79,12 +93,16 @@ def _set_aside(collector: Any) -> Counter[str]:
     return +counted
 
 
-def _database_of(objects: Any) -> str | None:
-    """Return the alias that stands for the database of ``objects``, all of one model."""
+def _database_of(objects: Any, here: str) -> str:
+    """Return the alias that stands for the database of ``objects``, all of one model.
+
+    What was never loaded is here: that it is deleted is all that is known of it.
+    """
     if isinstance(objects, QuerySet):
         return canonical(objects.db)
     first = next(iter(objects), None)
-    return None if first is None else canonical(first._state.db)
+    alias = first._state.db if first is not None else None
+    return here if alias is None else canonical(alias)
 
 
 def _notes(collector: Any) -> list[tuple[list[Any], list[str]]]:

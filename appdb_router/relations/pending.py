@@ -8,10 +8,11 @@ from itertools import groupby
 from typing import Any
 
 from django.apps import apps
-from django.db import connections, transaction
+from django.db import OperationalError, ProgrammingError, connections, transaction
 from django.db.models import QuerySet
 from django.db.models.deletion import Collector
 
+from ..exceptions import DatabaseOperationError
 from .homes import home_of
 
 _logger = logging.getLogger("appdb_router.relations")
@@ -37,9 +38,17 @@ def note(using: str, values: Sequence[Any], relations: Sequence[str]) -> list[in
     """Write down on ``using``, in its transaction, what is to follow; return the keys of the notes.
 
     ``values`` are those of the deleted rows that ``relations``, as ``app.Model.field``, refer to.
+    Raises ``DatabaseOperationError`` if they cannot be written.
     """
     batches = (values[start : start + _BATCH] for start in range(0, len(values), _BATCH))
-    return [_notes(using).create(values=batch, relations=relations).pk for batch in batches]
+    try:
+        return [_notes(using).create(values=batch, relations=relations).pk for batch in batches]
+    except (OperationalError, ProgrammingError) as error:
+        raise DatabaseOperationError(
+            f"What belongs in other databases to the deleted rows of {using!r} could not be noted,"
+            " so nothing was deleted. 'manage.py db_init' makes the table for it, if that is"
+            f" missing: {error}"
+        ) from error
 
 
 def pending_on(using: str) -> list[int]:

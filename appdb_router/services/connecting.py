@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from django.db import Error, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
 from django.db.utils import load_backend
 
 from ..conf import direct_setting
@@ -34,8 +35,9 @@ def separate_connection(
 
     It comes from no pool, so that it neither waits for one nor fills it; with ``direct`` it takes
     the direct URL, if there is one. ``name`` is the database to connect to instead of that of
-    ``alias``; ``timeout`` bounds connecting, in seconds, where the driver can. The connection is
-    opened at its first use.
+    ``alias``, and then the connection has no alias, as those that Django makes for this purpose;
+    ``timeout`` bounds connecting, in seconds, where the driver can. The connection is opened at its
+    first use.
     """
     # Kept open however long it is idle: what a session holds must not be lost in between.
     config = {**setting_of(alias, direct=direct), "AUTOCOMMIT": True, "CONN_MAX_AGE": None}
@@ -45,11 +47,24 @@ def separate_connection(
         config["NAME"] = name
     if timeout is not None and "connect_timeout" in options:
         options["connect_timeout"] = min(timeout, int(options["connect_timeout"]))
-    connection = load_backend(config["ENGINE"]).DatabaseWrapper(config, alias)
+    wrapper = load_backend(config["ENGINE"]).DatabaseWrapper
+    # By name: PostGIS looks for it among the keyword arguments.
+    connection = wrapper(config, alias=alias if name is None else NO_DB_ALIAS)
+    if name is None:
+        connection.connect = partial(_connect, connection)
     try:
         yield connection
     finally:
         connection.close()
+
+
+def _connect(connection: BaseDatabaseWrapper) -> None:
+    """Open ``connection`` so that receivers of ``connection_created`` meet it by its alias.
+
+    That of ``django.contrib.postgres`` queries by the alias, and would open the usual connection.
+    """
+    with standing_in(connection):
+        type(connection).connect(connection)
 
 
 @contextmanager

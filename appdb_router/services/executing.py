@@ -25,6 +25,10 @@ from .recording import BufferingRecorder
 _LARGEST_GROUP = 40
 
 
+# The beginning of the note that an error gets.
+FAILED = "While applying "
+
+
 class WholeStateNeeded(BaseException):
     """A ``RunPython`` asks for models of which it declares no need; not for its ``except``."""
 
@@ -207,10 +211,14 @@ class AppExecutor(MigrationExecutor):
             _ = state.apps
             self._report("render_success")
         self._report("apply_start", migration, False)
-        state = migration.apply(state, editor)
-        # Django runs them when it closes the editor, behind each migration.
-        for statement in editor.deferred_sql:
-            editor.execute(statement, None)
+        try:
+            state = migration.apply(state, editor)
+            # Django runs them when it closes the editor, behind each migration.
+            for statement in editor.deferred_sql:
+                editor.execute(statement, None)
+        except Exception as error:
+            error.add_note(f"{FAILED}{migration}")
+            raise
         editor.deferred_sql.clear()
         self._report("apply_success", migration, False)
         return state

@@ -14,6 +14,7 @@ from ..topology import Database, Topology
 from .checking import Kind
 from .connecting import describe_error, has_direct_url
 from .creating import CreateOptions, ensure_database, ensure_schema
+from .executing import FAILED
 from .identity import check_same_schema
 from .leftovers import describe_leftovers
 from .locking import migration_lock
@@ -221,8 +222,16 @@ def _explained(error: Exception, alias: str) -> str:
     text = describe_error(error, alias)
     if isinstance(error, DatabaseOperationError):
         return text
+    what = " in ".join((type(error).__name__, *_failed_migrations(error)))
     with one_at_a_time:
-        return f"{type(error).__name__}: {text}{remedy(error)}{describe_leftovers(alias)}"
+        return f"{what}: {text}{remedy(error)}{describe_leftovers(alias)}"
+
+
+def _failed_migrations(error: Exception) -> Iterator[str]:
+    # Other notes may hold anything, passwords too.
+    for note in getattr(error, "__notes__", ()):
+        if note.startswith(FAILED):
+            yield note.removeprefix(FAILED)
 
 
 def _refuse_memory(alias: str) -> None:

@@ -22,11 +22,9 @@ _METHODS = ("apply", "mutate_state")
 def is_known(migration: Migration) -> bool:
     """Tell whether all that happens in ``migration`` is Django's own code, or its RunPython's.
 
-    An operation of somebody else may look at any model, and may not ask the router.
+    An operation of somebody else may look at any model.
     """
-    if any(getattr(type(migration), name) is not getattr(Migration, name) for name in _METHODS):
-        return False
-    return all(_is_known(operation) for operation in _all(migration.operations))
+    return _is_plain(migration) and all(_is_known(item) for item in _all(migration.operations))
 
 
 def is_schema_only(migration: Migration) -> bool:
@@ -47,15 +45,17 @@ def needs_models(operation: Operation) -> bool:
 
 
 def operations_to_run(migration: Migration, alias: str) -> list[Operation]:
-    """Return the operations of ``migration`` that may do something on the database ``alias``.
+    """Return the operations of ``migration`` that are run on ``alias``: where the app lives, all.
 
-    The others were going to ask the router, and be refused.
+    Django leaves it to each operation to ask the router. One of somebody else's may not, and would
+    be run on every database, and would need the models of its app there. A migration whose class
+    overrides what Django's does is run everywhere, as by Django.
     """
     return [
         operation
         for operation in migration.operations
-        if not is_known(migration)
-        or any(_is_allowed(item, migration.app_label, alias) for item in flat([operation]))
+        if not _is_plain(migration)
+        or any(_is_allowed(item, migration.app_label, alias) for item in _parts(operation))
     ]
 
 
@@ -63,6 +63,15 @@ def _is_allowed(operation: Operation, label: str, alias: str) -> bool:
     if not needs_models(operation):
         return True
     return router.allow_migrate(alias, label, **getattr(operation, "hints", {}))
+
+
+def _parts(operation: Operation) -> Iterable[Operation]:
+    # What derives from SeparateDatabaseAndState may do more than its parts.
+    return flat([operation]) if _is_known(operation) else [operation]
+
+
+def _is_plain(migration: Migration) -> bool:
+    return all(getattr(type(migration), name) is getattr(Migration, name) for name in _METHODS)
 
 
 def _is_known(operation: Operation) -> bool:

@@ -106,6 +106,28 @@ def test_all_apps_and_again(project: Project, postgres: Server, names: dict[str,
     assert project.manage("db_list", "--check").returncode == 0
 
 
+def test_receivers_that_query_by_the_alias_of_a_new_connection(
+    project: Project, names: dict[str, str]
+) -> None:
+    """``django.contrib.postgres`` asks for types: of the same connection, if it has a database."""
+    project.installed_apps.append("django.contrib.postgres")
+
+    first = project.manage("db_init", "--all-apps")
+    separate = project.python(
+        """
+        from django.db import connections
+        from appdb_router.services.connecting import separate_connection
+
+        with separate_connection("blog") as connection:
+            connection.ensure_connection()
+        print(connections["blog"].connection)
+        """
+    )
+
+    assert first.stdout.endswith("3 databases ready.\n")
+    assert separate.stdout == "None\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "made"),
     [
@@ -221,7 +243,7 @@ def test_one_failure_does_not_stop_the_others(
     assert lines[0] == "auth: created, 15 migrations applied"
     assert lines[1] == "default: created, nothing to migrate"
     assert lines[2].startswith("sessions: failed: The database cannot be reached: connection")
-    assert lines[3] == "blog: created, but failed: ValueError: no such luck: ***"
+    assert lines[3] == "blog: created, but failed: ValueError in blog.0002_fail: no such luck: ***"
     assert result.stderr == "CommandError: 2 of 4 databases failed: sessions, blog.\n"
 
 

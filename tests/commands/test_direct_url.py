@@ -239,4 +239,4 @@ def test_the_password_is_masked(
 
     _, outcome = init(project)
 
-    assert outcome["error"] == "ValueError: ***"
+    assert outcome["error"] == "ValueError in blog.0001_initial: ***"

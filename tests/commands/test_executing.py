@@ -63,7 +63,7 @@ def test_failing_where_nothing_can_be_rolled_back(
     del project.env["STEP"]
     postgres.execute("DROP TABLE blog_step", database=blog)
 
-    assert failed.startswith("ValueError: no such luck")
+    assert failed.startswith("ValueError in blog.0002_step: no such luck")
     assert init(project)["applied_migrations"] == ["blog.0002_step"]
 
 
@@ -264,13 +264,15 @@ def test_another_router_has_a_say(project: Project, postgres: Server, blog: str)
 
 def test_tables_that_are_there_already(project: Project, postgres: Server, blog: str) -> None:
     init(project)
-    postgres.execute("DELETE FROM django_migrations", database=blog)
+    postgres.execute("DELETE FROM django_migrations WHERE app = 'blog'", database=blog)
 
     refused = init(project)
     project.manage("migrate", "--fake-initial", "--database=blog", "--verbosity=0")
     accepted = init(project)
 
-    assert refused["error"].startswith('ProgrammingError: relation "blog_note" already exists')
+    assert refused["error"].startswith(
+        'ProgrammingError in blog.0001_initial: relation "blog_note" already exists'
+    )
     assert (accepted["error"], accepted["applied_migrations"]) == (None, [])
 
 
@@ -318,3 +320,20 @@ def test_notes_that_cannot_be_read(project: Project, postgres: Server, blog: str
     postgres.execute("CREATE TABLE django_migrations (id integer)", database=blog)
 
     assert "django_migrations.app does not exist" in init(project)["error"]
+
+
+def test_an_operation_with_parts_that_does_more(
+    project: Project, postgres: Server, blog: str
+) -> None:
+    more = migration(
+        'dependencies = [("blog", "0001_initial")]\noperations = [More()]',
+        before="""
+class More(migrations.SeparateDatabaseAndState):
+    def database_forwards(self, app_label, editor, from_state, to_state):
+        editor.execute("CREATE TABLE more (id integer)")
+""",
+    )
+    project.write("blog/migrations/0002_more.py", more)
+
+    assert init(project)["error"] is None
+    assert "more" in postgres.tables(blog)

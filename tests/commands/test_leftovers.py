@@ -92,7 +92,7 @@ def test_failed_in_the_middle(
     blog(project, request.getfixturevalue(engine).url(database_name("blog")))
     project.write("blog/migrations/0002_changes.py", CHANGES.format(end=FAIL, atomic=atomic))
 
-    assert init(project)["error"] == f"ValueError: no{IN_PART}"
+    assert init(project)["error"] == f"ValueError in blog.0002_changes: no{IN_PART}"
 
 
 @pytest.mark.parametrize("engine", ["postgres", "mariadb"])
@@ -128,7 +128,7 @@ def test_what_was_rolled_back_is_not_spoken_of(
     blog(project, postgres.url(database_name("blog")))
     project.write("blog/migrations/0002_changes.py", CHANGES.format(end=FAIL, atomic=True))
 
-    assert init(project)["error"] == "ValueError: no"
+    assert init(project)["error"] == "ValueError in blog.0002_changes: no"
 
 
 def test_an_invalid_index(
@@ -166,7 +166,7 @@ def test_an_invalid_index(
 
     error = init(project)["error"]
 
-    assert error.startswith("IntegrityError: could not create unique index")
+    assert error.startswith("IntegrityError in blog.0002_index: could not create unique index")
     assert (
         "done: index note_text; not done: nothing; invalid, to be dropped: note_text. Either"
     ) in error
@@ -194,4 +194,4 @@ def test_a_server_that_is_gone_is_not_asked(
         """,
     )
 
-    assert init(project)["error"] == "ValueError: no"
+    assert init(project)["error"] == "ValueError in blog.0002_gone: no"

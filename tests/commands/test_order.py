@@ -153,7 +153,7 @@ def test_one_that_fails_holds_up_those_that_need_it(
     result = project.manage("db_init", "--all-apps", "--format=json", check=False)
 
     found = {item["alias"]: item for item in json.loads(result.stdout)["databases"]}
-    assert found["alpha"]["error"] == "ValueError: no such luck"
+    assert found["alpha"]["error"] == "ValueError in alpha.0002_fail: no such luck"
     assert found["omega"]["applied_migrations"] == ["omega.0001_initial"]
     assert found["omega"]["error"].startswith("omega.0002_alter needs alpha.0002_fail in 'alpha'")
     assert "omega_row" in server.tables(names["omega"])
@@ -201,3 +201,38 @@ def test_prerequisites(project: Project) -> None:
         "gamma beta default",
         "omega default gamma",
     ]
+
+
+# Django would run it on every database: it does not ask the router.
+ADD = """
+from django.db.migrations.operations.base import Operation
+
+class Add(Operation):
+    reversible = False
+
+    def state_forwards(self, app_label, state):
+        state.add_field(app_label, "row", "size", models.IntegerField(null=True), True)
+
+    def database_forwards(self, app_label, editor, from_state, to_state):
+        row = to_state.apps.get_model(app_label, "Row")
+        editor.add_field(row, row._meta.get_field("size"))
+"""
+
+
+def test_an_operation_of_somebody_else_concerns_the_database_of_its_app(
+    project: Project, server: Server, place: Callable[..., dict[str, str]]
+) -> None:
+    add = migration('dependencies = [("omega", "0001_initial")]\noperations = [Add()]', before=ADD)
+    sized = ROW + "    size = models.IntegerField(null=True)\n"
+    project.app("alpha", models=ROW, migrations={"0001_initial": create()})
+    project.app("omega", models=sized, migrations={"0001_initial": create(), "0002_add": add})
+    place("alpha", "omega")
+    omega = project.env["OMEGA_DATABASE_URL"]
+    project.env["OMEGA_DATABASE_URL"] = "postgresql://u@127.0.0.1:1/x"
+
+    without = project.manage("db_init", "--all-apps", check=False).stdout
+    project.env["OMEGA_DATABASE_URL"] = omega
+    both = project.manage("db_init", "--all-apps").stdout
+
+    assert "alpha: created, 1 migration applied" in without.splitlines()
+    assert "omega: created, 2 migrations applied" in both.splitlines()

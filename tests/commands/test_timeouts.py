@@ -85,8 +85,16 @@ def in_use_on_mysql(server: Server, name: str) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("engine", "in_use", "fact"),
     [
-        ("postgres", in_use_on_postgresql, "OperationalError: canceling statement due to lock"),
-        ("mariadb", in_use_on_mysql, "OperationalError: (1205, 'Lock wait timeout exceeded;"),
+        (
+            "postgres",
+            in_use_on_postgresql,
+            "OperationalError in blog.0002_more: canceling statement due to lock",
+        ),
+        (
+            "mariadb",
+            in_use_on_mysql,
+            "OperationalError in blog.0002_more: (1205, 'Lock wait timeout exceeded;",
+        ),
     ],
 )
 def test_lock_wait(
@@ -126,8 +134,16 @@ def test_lock_wait_on_sqlite(blog: Project) -> None:
 @pytest.mark.parametrize(
     ("engine", "statement", "fact"),
     [
-        ("postgres", "SELECT pg_sleep(60)", "OperationalError: canceling statement due to stat"),
-        ("mariadb", "SELECT SLEEP(60)", "OperationalError: (1969, 'Query execution was interrup"),
+        (
+            "postgres",
+            "SELECT pg_sleep(60)",
+            "OperationalError in blog.0002_slow: canceling statement due to stat",
+        ),
+        (
+            "mariadb",
+            "SELECT SLEEP(60)",
+            "OperationalError in blog.0002_slow: (1969, 'Query execution was interrup",
+        ),
     ],
 )
 def test_statement_timeout(

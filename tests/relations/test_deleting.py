@@ -326,6 +326,60 @@ finally:
     assert result.stdout == "blog\nblog\nblog\n1\n"
 
 
+def test_an_instance_that_was_never_loaded(people: Project) -> None:
+    run(people, f"{ONE}\nprint(Person(pk=ann.pk).delete()[0])")
+
+    assert counts(people) == [0, 0, 0, 0, 0]
+
+
+def test_a_row_of_the_same_key_elsewhere(people: Project) -> None:
+    """``delete(using=…)`` of an instance that was loaded from another database."""
+    result = run(
+        people,
+        f"""{ONE}
+copy = Comment.objects.create(post=post)
+copy.pk = None
+with connections["people"].schema_editor() as editor:
+    editor.create_model(Profile)
+try:
+    Profile(pk=1, person_id=ann.pk).save(using="people")
+    profile = Profile.objects.get()
+    profile.pk = 1
+    print(profile.delete(using="people"))
+finally:
+    with connections["people"].schema_editor() as editor:
+        editor.delete_model(Profile)
+""",
+    )
+
+    assert result.stdout == "(1, {'blog.Profile': 1})\n"
+    assert counts(people) == [1, 1, 2, 1, 0]
+
+
+def test_without_the_table_for_notes(people: Project) -> None:
+    result = run(
+        people,
+        f"""{ONE}
+with connections["people"].schema_editor() as editor:
+    editor.delete_model(PendingDeletion)
+try:
+    ann.delete()
+except Exception as error:
+    print(type(error).__name__, error)
+finally:
+    with connections["people"].schema_editor() as editor:
+        editor.create_model(PendingDeletion)
+""",
+    )
+
+    assert result.stdout.startswith(
+        "DatabaseOperationError What belongs in other databases to the deleted rows of 'people'"
+        " could not be noted, so nothing was deleted. 'manage.py db_init' makes the table for it,"
+        " if that is missing: relation"
+    )
+    assert counts(people) == [1, 1, 1, 1, 0]
+
+
 def test_watching(people: Project) -> None:
     run(people, ONE + "ann.delete = None\nPerson.objects.all()._raw_delete('people')\n")
     note = (

@@ -229,16 +229,19 @@ CUSTOM = {
 operations = [migrations.CreateModel("Own", [{ID}]), Note()]
 """,
         before="""
+from django.db import router
 from django.db.migrations.operations.base import Operation
 
 
 class Note(Operation):
-    '''Writes the models that it sees to a table, on every database.'''
+    '''Writes the models that it sees to a table.'''
 
     def state_forwards(self, app_label, state):
         pass
 
     def database_forwards(self, app_label, editor, from_state, to_state):
+        if not router.allow_migrate(editor.connection.alias, app_label):
+            return
         editor.execute("CREATE TABLE seen (model varchar(99))")
         for model in sorted(model._meta.label for model in to_state.apps.get_models()):
             editor.execute("INSERT INTO seen VALUES (%s)", [model])
