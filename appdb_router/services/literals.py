@@ -30,6 +30,7 @@ class Literals:
     ) -> None:
         self._tables = tables
         self._outer = outer
+        self._parameters = _parameters(scope)
         self._values = _assigned(_nodes_of(scope))
         self._attributes: _Values = outer._attributes if outer else _class_attributes(scope)
         self._open: set[str] = set()
@@ -68,7 +69,9 @@ class Literals:
     def _of_name(self, name: str) -> str:
         if name in self._values:
             return self._joined(name, self._values[name])
-        return self._outer._of_name(name) if self._outer else UNKNOWN
+        if name in self._parameters or self._outer is None:
+            return UNKNOWN
+        return self._outer._of_name(name)
 
     def _of_attribute(self, node: ast.Attribute) -> str:
         match node:
@@ -79,12 +82,12 @@ class Literals:
             case ast.Attribute(attr="noop"):
                 return ""
         found = self._attributes.get(node.attr)
-        return self._joined(node.attr, found) if found else UNKNOWN
+        return self._joined(f".{node.attr}", found) if found else UNKNOWN
 
     def _joined(self, name: str, values: Iterable[tuple[ast.expr, bool]]) -> str:
         if name in self._open:
             # ``sql = sql + …``: what was assigned before is beside it.
-            return ""
+            return UNKNOWN if name in self._parameters else ""
         self._open.add(name)
         try:
             text = ""
@@ -138,6 +141,12 @@ def _nodes_of(scope: ast.AST) -> Iterator[ast.AST]:
             yield from _nodes_of(child)
 
 
+def _parameters(scope: _Scope) -> set[str]:
+    if isinstance(scope, ast.Module):
+        return set()
+    return {node.arg for node in ast.walk(scope.args) if isinstance(node, ast.arg)}
+
+
 def _class_attributes(scope: ast.AST) -> _Values:
     classes = (node for node in ast.walk(scope) if isinstance(node, ast.ClassDef))
     return _assigned(node for found in classes for node in _nodes_of(found))
@@ -154,6 +163,8 @@ def _assigned(nodes: Iterable[ast.AST]) -> _Values:
                         found.setdefault(name, []).append((part, False))
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
                 found.setdefault(name, []).append((value, False))
+            case ast.For(target=ast.Name(id=name), iter=ast.List() | ast.Tuple() as items):
+                found.setdefault(name, []).extend((item, False) for item in items.elts)
             case ast.NamedExpr(target=ast.Name(id=name), value=value):
                 found.setdefault(name, []).append((value, False))
             case ast.AugAssign(target=ast.Name(id=name), op=ast.Add(), value=value):

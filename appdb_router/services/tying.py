@@ -16,7 +16,7 @@ from .reaching import Statement
 
 __all__ = ["Tie"]
 
-# So many relations are a model in two halves. Every app may have as many to users.
+# So many relations are a model in two halves.
 MANY_RELATIONS = 5
 
 
@@ -40,15 +40,16 @@ def find_ties(
 ) -> tuple[Tie, ...]:
     """Return the apps that are tied, by what would cross in ``topology``.
 
-    Two are if a relation between them cannot work; if the admin of one would join the other; if
-    raw SQL brings their tables together; if each has a relation to the other; or if there are
-    ``MANY_RELATIONS`` between them, and neither is with the users.
+    Two are if a relation between them cannot work; if each has a relation to the other; or, unless
+    one of them is with the users, if the admin of one would join the other, if raw SQL brings their
+    tables together, or if there are ``MANY_RELATIONS`` between them.
     """
     reasons = _Reasons(topology)
     for relation in relations:
         if relation.obstacle:
             for model in relation.models:
-                reasons.add(label_of(relation.source), label_of(model), f"{relation} cannot work")
+                reason = f"{relation} cannot work"
+                reasons.add(label_of(relation.source), label_of(model), reason, with_users=True)
     for join in joins:
         reasons.add(label_of(join.model), label_of(join.target), str(join))
     for statement in statements:
@@ -65,9 +66,15 @@ class _Reasons:
         self._topology = topology
         self._found: dict[tuple[str, str], list[str]] = {}
 
-    def add(self, label: str, other: str, reason: str) -> None:
-        if self._topology.alias_of(label) != self._topology.alias_of(other):
-            first, second = sorted(self._topology.group_of(item)[0] for item in (label, other))
+    def add(self, label: str, other: str, reason: str, *, with_users: bool = False) -> None:
+        """Add ``reason``, which counts between any app and the users only ``with_users``.
+
+        Every app refers to them, in its admin too, and all would have to live in one database.
+        """
+        if self._topology.alias_of(label) == self._topology.alias_of(other):
+            return
+        first, second = sorted(self._topology.group_of(item)[0] for item in (label, other))
+        if with_users or self._topology.core_label not in (first, second):
             found = self._found.setdefault((first, second), [])
             if reason not in found:
                 found.append(reason)
@@ -85,9 +92,9 @@ def _add_by_number(
     numbers = Counter((leader(item.source), leader(item.target)) for item in relations)
     for (source, target), number in list(numbers.items()):
         if numbers[target, source]:
-            reasons.add(source, target, "each has relations to the other")
+            reasons.add(source, target, "each has relations to the other", with_users=True)
         both = number + numbers[target, source]
-        if both >= MANY_RELATIONS and topology.core_label not in (source, target):
+        if both >= MANY_RELATIONS:
             reasons.add(source, target, f"{both} relations between them")
 
 

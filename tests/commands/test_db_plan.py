@@ -225,8 +225,12 @@ def test_apps_that_are_tied(project: Project) -> None:
     )
     # The user has a company, and a company has users.
     project.app("company", models=f"class Company(models.Model):\n{keys}")
-    # Many relations to users are no tie.
-    project.app("diary", models=f"class Page(models.Model):\n{keys}")
+    # Many relations to users are no tie, nor is what joins them.
+    project.app(
+        "diary",
+        models=f"class Page(models.Model):\n{keys}",
+        files={"sql.py": 'cursor.execute("SELECT 1 FROM diary_page JOIN accounts_user")\n'},
+    )
     # A child in another database than its parent cannot work.
     project.app(
         "firm",
@@ -245,6 +249,7 @@ def test_apps_that_are_tied(project: Project) -> None:
     found = look(project)
     text = project.manage("db_plan").stdout
 
+    assert [item["path"] for item in found["statements"]] == ["diary/sql.py"]
     assert found["ties"] == [
         {"labels": ["auth", "company"], "reasons": ["each has relations to the other"]},
         {

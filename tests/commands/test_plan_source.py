@@ -82,6 +82,11 @@ MODULES: list[tuple[str, set[str], bool]] = [
     ("cursor.execute(A.SQL)", set(), False),
     ("cursor.execute(Nobody._meta.db_table)", set(), False),
     ("cursor.execute(rows[0])", set(), False),
+    ('for a in ("b", "people_person"):\n    cursor.execute(f"DELETE FROM {a}")', {PERSON}, True),
+    ("for sql in statements:\n    cursor.execute(sql)", set(), False),
+    ('class A:\n    sql = "TABLE people_person"\nsql = A.sql\ncursor.execute(sql)', {PERSON}, True),
+    ('sql = "people_person"\ndef f(sql): cursor.execute(sql)', set(), False),
+    ('def f(sql):\n    sql = sql + " JOIN people_person"\n    cursor.execute(sql)', {PERSON}, False),
     # Each function has names of its own, and sees those of the module.
     ('def f(): sql = "people_person"\n\ndef g(sql): cursor.execute(sql)', set(), False),
     (
