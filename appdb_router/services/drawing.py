@@ -1,5 +1,6 @@
 """A plan as a picture: apps in their databases, and the relations that would cross."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -59,9 +60,8 @@ def _databases(plan: Plan) -> Iterator[tuple[str, list[str]]]:
 
 
 def _edges(plan: Plan) -> Iterator[_Edge]:
-    numbers: dict[tuple[str, str, bool], int] = {}
-    for crossing in plan.crossings:
-        key = (crossing.label, crossing.target_label, crossing.obstacle is None)
-        numbers[key] = numbers.get(key, 0) + 1
+    numbers = Counter(
+        (item.label, item.target_label, item.obstacle is None) for item in plan.crossings
+    )
     for (source, target, works), number in sorted(numbers.items()):
         yield _Edge(source, target, number, works)

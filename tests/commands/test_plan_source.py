@@ -86,7 +86,11 @@ MODULES: list[tuple[str, set[str], bool]] = [
     ("for sql in statements:\n    cursor.execute(sql)", set(), False),
     ('class A:\n    sql = "TABLE people_person"\nsql = A.sql\ncursor.execute(sql)', {PERSON}, True),
     ('sql = "people_person"\ndef f(sql): cursor.execute(sql)', set(), False),
-    ('def f(sql):\n    sql = sql + " JOIN people_person"\n    cursor.execute(sql)', {PERSON}, False),
+    (
+        'def f(sql):\n    sql = sql + " JOIN people_person"\n    cursor.execute(sql)',
+        {PERSON},
+        False,
+    ),
     # Each function has names of its own, and sees those of the module.
     ('def f(): sql = "people_person"\n\ndef g(sql): cursor.execute(sql)', set(), False),
     (
