@@ -42,6 +42,9 @@ _SQLITE = """
      GROUP BY m.tbl_name
 """
 
+# Seconds. Longer than for connecting: there may be hundreds of tables to count.
+_PATIENCE = 60
+
 _Catalogue = Mapping[str, tuple[int | None, int | None]]
 
 
@@ -113,9 +116,9 @@ class Weight:
 
 def weigh_all(wanted: Mapping[str, Collection[str]], *, timeout: int) -> dict[str, Weight]:
     """Return what the tables ``wanted``, by alias, weigh; ``timeout`` bounds connecting."""
-    silent = Weight(error=no_answer(timeout))
+    silent = Weight(error=no_answer(_PATIENCE))
     look = partial(_weigh, wanted=wanted, timeout=timeout)
-    return ask_all(look, wanted, timeout=timeout, silent=silent)
+    return ask_all(look, wanted, timeout=_PATIENCE, silent=silent)
 
 
 def _weigh(alias: str, wanted: Mapping[str, Collection[str]], timeout: int) -> Weight:

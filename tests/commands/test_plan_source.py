@@ -245,6 +245,8 @@ def test_migrations(project: Project) -> None:
     assert [(item["line"], item["tables"]) for item in found["statements"]] == [
         (19, {"people_person": "default"})
     ]
+    text = project.manage("db_plan", "blog").stdout
+    assert "copy.py:7: blog.0001_copy asks for the model people.Person in 'default'\n" in text
     # Of migrations, too, only raw SQL counts as unread.
     assert found["unread"] == []
 
