@@ -13,7 +13,7 @@ from django.db.models import Model
 from ..relations.homes import homes_in, is_everywhere
 from ..topology import Topology, label_of
 from .loading import SharedLoader
-from .searching import Found, find_calls, is_whole, source_files
+from .searching import Asked, Found, find_calls, is_whole, source_files
 from .statements import tables_named
 
 __all__ = ["Reach", "Statement"]
@@ -119,19 +119,22 @@ def statements(source: Source, topology: Topology) -> Iterator[Statement]:
         if found.kind == "get_model":
             continue
         named = tables_named(found.text, models)
-        alias = found.model_label and topology.alias_of(found.model_label)
-        if found.on_default:
-            alias = "default"
         yield Statement(
             label,
             display_path(found.path, topology),
             found.line,
             found.kind,
-            alias or topology.alias_of(label),
+            _alias(found.asked, label, topology),
             {name: (label_of(models[name]), home(models[name])) for name in sorted(named)},
             # A call that may have nothing to do with SQL counts for the tables in it alone.
             is_whole(found.text) or not found.is_certain,
         )
+
+
+def _alias(asked: Asked | None, label: str, topology: Topology) -> str:
+    """Return the database that is asked; what nobody knows is taken for that of the app."""
+    alias = topology.routes.get(asked.label or "", asked.alias) if asked else None
+    return topology.canonical_aliases.get(alias) or topology.alias_of(label)
 
 
 def reaches(source: Source, topology: Topology) -> Iterator[Reach]:

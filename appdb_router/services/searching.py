@@ -28,22 +28,28 @@ _FOREIGN_FOLDERS = {"node_modules", "site-packages", "__pycache__"}
 
 
 @dataclass(frozen=True)
+class Asked:
+    """Whose database is asked: that of the app ``label``, or ``alias``."""
+
+    label: str | None = None
+    alias: str | None = None
+
+
+@dataclass(frozen=True)
 class Found:
     """A call in an app's source.
 
     ``kind`` is the name of what is called, ``text`` the SQL as far as the source tells, and
-    ``model_label`` the app of the model that is asked, if it is one. ``is_certain`` tells raw SQL
-    from a method that may only have such a name; ``on_default``: the module imports Django's
-    ``connection``, which is that of the default database.
+    ``asked`` says whose database is asked, as far as that is told. ``is_certain`` tells raw SQL
+    from a method that may only have such a name.
     """
 
     path: Path
     line: int
     kind: str
     text: str
-    model_label: str | None = None
+    asked: Asked | None = None
     is_certain: bool = True
-    on_default: bool = False
 
 
 def source_files(folder: Path, others: Collection[Path]) -> Iterator[Path]:
@@ -71,7 +77,7 @@ def find_calls(
     """
     tree = ast.parse(path.read_bytes())
     tables = {name: model._meta.db_table for name, model in models.items()}
-    on_default = _imports_connection(tree)
+    receivers = _Receivers(tree, models)
     for call, literals in _calls(tree, Literals(tree, tables)):
         name = _name(call.func)
         if name == "get_model" and is_migration and call.args:
@@ -83,9 +89,8 @@ def find_calls(
                 call.lineno,
                 name,
                 "\n;\n".join(_without_parameters(argument, literals) for argument in arguments),
-                model_label=_model_label(call.func, models),
-                is_certain=_is_certain(call.func, name),
-                on_default=on_default and name.startswith("execute"),
+                asked=receivers.asked(call.func),
+                is_certain=receivers.is_certain(call.func, name),
             )
 
 
@@ -126,31 +131,78 @@ def _without_parameters(argument: ast.expr, literals: Literals) -> str:
     return "\n;\n".join(map(literals.text, items))
 
 
-def _model_label(function: ast.expr, models: Mapping[str, type[Model]]) -> str | None:
-    """Return the app of the model at the root of ``Trip.objects.using(…).raw``."""
-    node: ast.expr = function
-    while isinstance(node, ast.Attribute | ast.Call):
-        node = node.func if isinstance(node, ast.Call) else node.value
-    model = models.get(node.id) if isinstance(node, ast.Name) else None
-    return label_of(model) if model else None
-
-
-def _is_certain(function: ast.expr, name: str) -> bool:
-    return name in _FUNCTIONS or any(
-        word in ast.unparse(function).lower().rpartition(".")[0] for word in _CERTAIN
-    )
-
-
-def _imports_connection(tree: ast.Module) -> bool:
-    names = {
-        alias.name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module == "django.db"
-        for alias in node.names
-    }
-    return "connection" in names and "connections" not in names
-
-
 def is_whole(text: str) -> bool:
     """Tell whether all of ``text`` was found in the source."""
     return UNKNOWN not in text
+
+
+class _Receivers:
+    """What the methods in a module belong to: models, and cursors by the names they are given."""
+
+    def __init__(self, tree: ast.Module, models: Mapping[str, type[Model]]) -> None:
+        self._models = models
+        self._has_connection = _imports_connection(tree)
+        self._cursors: dict[str, list[ast.expr]] = {}
+        for node in ast.walk(tree):
+            match node:
+                case (
+                    ast.withitem(context_expr=value, optional_vars=ast.Name(id=name))
+                    | ast.Assign(targets=[ast.Name(id=name)], value=value)
+                ) if _makes_cursor(value):
+                    self._cursors.setdefault(name, []).append(value)
+
+    def asked(self, function: ast.expr) -> Asked | None:
+        """Return whose database a method asks: one answer, or none."""
+        places = {
+            self._place(node)
+            for made in self._cursors.get(_root(function), [function])
+            for node in ast.walk(made)
+        } - {None}
+        return places.pop() if len(places) == 1 else None
+
+    def is_certain(self, function: ast.expr, name: str) -> bool:
+        """Tell whether it is SQL that a function or method of this name is given."""
+        owner = ast.unparse(function).lower().rpartition(".")[0]
+        return (
+            name in _FUNCTIONS
+            or _root(function) in self._cursors
+            or any(word in owner for word in _CERTAIN)
+        )
+
+    def _place(self, node: ast.AST) -> Asked | None:
+        match node:
+            case ast.Call(func=ast.Name(id="alias_for"), args=[ast.Constant(value=str(label))]):
+                return Asked(label=label)
+            case ast.Subscript(
+                value=ast.Name(id="connections"), slice=ast.Constant(value=str(alias))
+            ):
+                return Asked(alias=alias)
+            case ast.Name(id="connection") if self._has_connection:
+                return Asked(alias="default")
+            case ast.Name(id=name) if name in self._models:
+                return Asked(label=label_of(self._models[name]))
+        return None
+
+
+def _makes_cursor(value: ast.expr) -> bool:
+    return any(
+        isinstance(node, ast.Attribute) and node.attr == "cursor" for node in ast.walk(value)
+    )
+
+
+def _root(function: ast.expr) -> str:
+    """Return the name at the root of ``Trip.objects.using(…).raw``."""
+    node: ast.expr = function
+    while isinstance(node, ast.Attribute | ast.Call):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _imports_connection(tree: ast.Module) -> bool:
+    """Tell whether ``connection`` is Django's, which is that of the default database."""
+    return any(
+        isinstance(node, ast.ImportFrom)
+        and node.module == "django.db"
+        and any(alias.name == "connection" for alias in node.names)
+        for node in ast.walk(tree)
+    )

@@ -48,6 +48,7 @@ def test_tables_of_a_statement(sql: str, tables: set[str]) -> None:
 
 
 PERSON, COMMENT = "people_person", "blog_comment"
+DEFAULT = "from django.db import connection\n"
 # The body of a module, the tables that are found there, and whether all of the SQL is.
 MODULES: list[tuple[str, set[str], bool]] = [
     ('cursor.execute("SELECT * FROM people_person")', {PERSON}, True),
@@ -109,16 +110,23 @@ MODULES: list[tuple[str, set[str], bool]] = [
     ('Person.objects.raw("SELECT * FROM people_person")', set(), True),
     ('Person.objects.raw("SELECT * FROM blog_comment")', {COMMENT}, True),
     ('cursor.execute("SELECT * FROM blog_comment")', set(), True),
-    # By Django's connection, on the default database.
+    # By Django's connection, on the default database; and by another one.
+    (f"{DEFAULT}connection.cursor().execute('DELETE FROM blog_comment')", {COMMENT}, True),
+    (f"{DEFAULT}with connection.cursor() as c:\n    c.execute('TABLE auth_user')", set(), True),
+    (f"{DEFAULT}c = connection.cursor()\nc.execute('TABLE blog_comment')", {COMMENT}, True),
+    (f"{DEFAULT}c = connection.cursor()\nc.execute(sql)", set(), False),
+    ("with connection.cursor() as c:\n    c.execute('TABLE blog_comment')", set(), True),
+    ("connections['people'].cursor().execute('TABLE people_person')", set(), True),
+    ("connections['people'].cursor().execute('TABLE blog_comment')", {COMMENT}, True),
+    ("connections['replica'].cursor().execute('TABLE blog_comment')", set(), True),
+    ("connections[alias_for('people')].cursor().execute('TABLE people_person')", set(), True),
+    ("connections[alias_for(Person)].cursor().execute('TABLE people_person')", set(), True),
+    ("connections[alias_for('x')].cursor().execute('TABLE people_person')", {PERSON}, True),
+    # Two cursors of one name: that of the app is taken for it.
     (
-        'from django.db import connection\nconnection.cursor().execute("DELETE FROM blog_comment")',
-        {COMMENT},
-        True,
-    ),
-    (
-        "from django.db import connection, connections\n"
-        'connections["a"].cursor().execute("DELETE FROM blog_comment")',
-        set(),
+        "c = connections['people'].cursor()\nc.execute('TABLE people_person')\n"
+        "c = connections['blog'].cursor()",
+        {PERSON},
         True,
     ),
     # Comments, and what is no call of SQL.
