@@ -1,12 +1,14 @@
 """Writing for people: symbols where the terminal can show them."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
 
 from django.core.management.base import OutputWrapper
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from .progress import ProgressLines
 
 _SYMBOLS = {"📊 ": "", "🔹": "*"}
 
@@ -37,41 +39,26 @@ class Terminal:
         return True
 
 
-class ProgressLines:
-    """A line on the terminal for each thing that is being worked at; in a pipe there are none."""
+class NoProgress:
+    """Shows nothing of what is being worked at, in place of ``ProgressLines``."""
 
-    def __init__(self, *, shown: bool) -> None:
-        console = Console(stderr=True)
-        self._lines: dict[str, TaskID] = {}
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not (shown and console.is_interactive),
-            transient=True,
-            # What is written elsewhere is not a part of the progress.
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Show the lines in this block."""
-        with self._progress:
-            yield
+    def running(self) -> AbstractContextManager[None]:
+        """Show in this block what is being worked at."""
+        return nullcontext()
 
     def begin(self, name: str, text: str) -> None:
-        """Add the line of ``name``; any thread may."""
-        self._lines[name] = self._progress.add_task(text, total=None)
+        """Show that something has begun; any thread may."""
 
-    @contextmanager
-    def without(self, name: str) -> Iterator[None]:
-        """Remove the line of ``name``, and all lines as long as something else is written."""
-        if name in self._lines:
-            self._progress.remove_task(self._lines.pop(name))
-        self._progress.stop()
-        try:
-            yield
-        finally:
-            self._progress.start()
+    def without(self, name: str) -> AbstractContextManager[None]:  # noqa: ARG002  As there.
+        """Show ``name`` no more, and nothing at all as long as something else is written."""
+        return nullcontext()
+
+
+def progress(*, shown: bool) -> "NoProgress | ProgressLines":
+    """Return a line on the terminal for each thing that is being worked at, or nothing."""
+    if not (shown and sys.stderr.isatty()):
+        return NoProgress()
+    # Importing what draws them takes as long as looking at several databases.
+    from .progress import ProgressLines
+
+    return ProgressLines()

@@ -107,6 +107,8 @@ def environment(urls: dict[str, str]) -> dict[str, str]:
         "DATABASE_URL" if alias == "default" else f"{alias.upper()}_DATABASE_URL": url
         for alias, url in urls.items()
     }
+    # What is installed is compiled: every process would pay for the lack of it.
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
     path = os.pathsep.join([str(Path.cwd()), kept.pop("PYTHONPATH", "")])
     return {**kept, **variables, "DJANGO_SETTINGS_MODULE": "settings", "PYTHONPATH": path}
 

@@ -34,7 +34,7 @@ def explain_join(query: Any, name: str, model: type[Model]) -> str:
         )
     if not filters or _is_used_besides(query, behind):
         text += (
-            f" For values or an order, take {root.__name__}.objects.select_related({path!r}) or"
+            f" For values or for sorting, take {root.__name__}.objects.select_related({path!r}) or"
             f" prefetch_related({path!r}), and read or sort {path} in Python."
         )
     return text
@@ -72,12 +72,14 @@ def _many_to_many(first: Any, second: Any = None) -> Any:
     if second is None or first.concrete or not first.related_model._meta.auto_created:
         return None
     through = first.related_model
-    for relation in first.model._meta.get_fields(include_hidden=True):
-        if relation.many_to_many and through is getattr(
-            relation.remote_field if relation.concrete else relation, "through", None
-        ):
-            return relation
-    return None
+    relations = first.model._meta.get_fields(include_hidden=True)
+    # The reverse side keeps the table itself, the field keeps it on its remote_field.
+    return next(
+        item
+        for item in relations
+        if item.many_to_many
+        and (item if hasattr(item, "through") else item.remote_field).through is through
+    )
 
 
 def _names_behind(query: Any, name: str) -> set[str]:

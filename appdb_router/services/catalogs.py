@@ -1,5 +1,6 @@
 """What a database says of itself: its tables and columns, sequences, indexes, and who it is."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ MOST_ROWS = 10_000
 
 # The server looks each name up as it would in a query: by search_path, by schema, cut to length.
 _WANTED = """
-    FROM unnest(%s::text[], %s::text[]) AS wanted (name, quoted)
+    FROM json_each_text(%s::json) AS wanted (name, quoted)
     JOIN pg_class c ON c.oid = to_regclass(wanted.quoted)
 """
 
@@ -185,9 +186,9 @@ def _maxima(
         yield from _fetch(connection, " UNION ALL ".join(parts))
 
 
-def _names(connection: BaseDatabaseWrapper, tables: Iterable[str]) -> list[list[str]]:
-    names = sorted(set(tables))
-    return [names, [connection.ops.quote_name(name) for name in names]]
+def _names(connection: BaseDatabaseWrapper, tables: Iterable[str]) -> list[str]:
+    # The driver takes far longer for an array than for one text.
+    return [json.dumps({name: connection.ops.quote_name(name) for name in sorted(set(tables))})]
 
 
 def _read_postgresql(connection: BaseDatabaseWrapper, names: list[str]) -> dict[str, Standing]:

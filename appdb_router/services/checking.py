@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from ..topology import Topology
@@ -127,12 +128,19 @@ def check(topology: Topology, labels: Iterable[str] = (), *, timeout: int = TIME
     )
 
 
-def examine(aliases: Iterable[str], labels: Collection[str]) -> Iterator[Finding]:
+def examine(
+    aliases: Iterable[str],
+    labels: Collection[str],
+    known: Mapping[str, Look] = MappingProxyType({}),
+) -> Iterator[Finding]:
     """Yield what only a look at several databases shows, and the state of sequences and indexes.
 
-    It concerns the apps ``labels``; rows of theirs are looked for in all of ``aliases``.
+    It concerns the apps ``labels``; rows of theirs are looked for in all of ``aliases``. ``known``
+    are the looks that need not be taken again.
     """
-    looks = look_at_all(aliases)
+    names = list(aliases)
+    taken = look_at_all(alias for alias in names if alias not in known)
+    looks = {alias: known.get(alias) or taken[alias] for alias in names}
     for alias, look in looks.items():
         if look.status is Status.UNREACHABLE:
             yield _unreachable(alias, look.error)

@@ -1,11 +1,12 @@
 """The look at the finished databases that ends an initialisation."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from ..topology import Topology
 from .checking import Finding, Kind, examine
 from .initialising import Outcome
+from .looking import Look
 
 __all__ = ["conclude"]
 
@@ -27,7 +28,7 @@ def conclude(
     aliases = [alias for alias in others if alias in ready or alias not in results]
     found = [
         finding
-        for finding in examine(aliases, labels)
+        for finding in examine(aliases, labels, _known(results.values()))
         if not (allow_empty and finding.kind is Kind.LEFT_BEHIND)
     ]
     for finding in found:
@@ -39,3 +40,16 @@ def conclude(
                 exit_code=min(earlier.exit_code or finding.kind.exit_code, finding.kind.exit_code),
             )
     return list(results.values()), found
+
+
+def _known(outcomes: Collection[Outcome]) -> dict[str, Look]:
+    """Return the looks that are still good.
+
+    What was seen before the first database was migrated is not: migrations may write elsewhere.
+    """
+    nothing_done = all(item.is_unchanged for item in outcomes)
+    return {
+        item.alias: item.look
+        for item in outcomes
+        if item.look and (nothing_done or not item.is_unchanged)
+    }

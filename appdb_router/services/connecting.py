@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, connections
 from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
 from django.db.utils import load_backend
@@ -13,7 +14,8 @@ from ..conf import direct_setting
 from ..masking import masked_error
 
 # PostgreSQL has at least one of them, and a role may be kept out of the first.
-_MAINTENANCE_DATABASES = ("postgres", "template1")
+MAINTENANCE_DATABASE = "postgres"
+_MAINTENANCE_DATABASES = (MAINTENANCE_DATABASE, "template1")
 
 
 def has_direct_url(alias: str) -> bool:
@@ -25,6 +27,14 @@ def setting_of(alias: str, *, direct: bool = False) -> dict[str, Any]:
     """Return the setting of ``alias``; with ``direct`` that of its direct URL, if it has one."""
     setting = connections.settings[alias]
     return {**setting, **((direct and direct_setting(setting)) or {})}
+
+
+def vendor_of(alias: str) -> str | None:
+    """Return the kind of engine of ``alias``, or ``None`` if its driver cannot be loaded."""
+    try:
+        return connections[alias].vendor
+    except (ImportError, ImproperlyConfigured):
+        return None
 
 
 @contextmanager

@@ -2,7 +2,10 @@
 
 import os
 import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -10,15 +13,16 @@ from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..exceptions import DatabaseOperationError
+from .asking import TIMEOUT
 from .connecting import (
     describe_error,
     has_direct_url,
-    maintenance_connection,
     separate_connection,
     setting_of,
 )
 from .identity import check_same_database, different_databases
-from .probing import Probe, Status, probe
+from .probing import Probe, Status, probe, reach
+from .servers import Servers
 
 __all__ = ["CreateOptions", "create_database", "ensure_database"]
 
@@ -46,36 +50,57 @@ def ensure_database(alias: str, options: CreateOptions = CreateOptions()) -> boo
     That it is there afterwards is verified by connecting. Raises ``DatabaseOperationError`` with
     the reason, and with the statement to hand to somebody who has the right to create databases.
     """
-    created = False
-    found = probe(alias, look_inside=False, direct=True)
+    with connection_to(alias) as connection:
+        return ensure_open(connection, partial(create_database, options=options))
+
+
+def connection_to(alias: str) -> AbstractContextManager[BaseDatabaseWrapper]:
+    """Give a connection for ``ensure_open``."""
+    return separate_connection(alias, direct=True, timeout=TIMEOUT)
+
+
+def ensure_open(
+    connection: BaseDatabaseWrapper, create: Callable[[str], bool], *, is_missing: bool = False
+) -> bool:
+    """Open ``connection``, for which ``create`` is called if there is no such database.
+
+    It was made by ``connection_to``; ``is_missing`` tells that the database is known not to be
+    there. Returns what ``create`` did. Raises ``DatabaseOperationError``.
+    """
+    alias, created = connection.alias, False
+    found = Probe(Status.MISSING) if is_missing else reach(connection, direct=True)
     if found.status is Status.MISSING:
         _refuse_second(alias)
-        created = create_database(alias, options)
-        found = _look(alias, direct=True)
+        created = create(alias)
+        found = _patiently(partial(reach, connection, direct=True))
     _require_reachable(alias, found, "")
     if has_direct_url(alias):
-        usual = _look(alias) if created else probe(alias, look_inside=False)
-        _require_reachable(alias, usual, " by its usual URL")
+        look = partial(probe, alias, look_inside=False)
+        _require_reachable(alias, _patiently(look) if created else look(), " by its usual URL")
         check_same_database(alias)
     return created
 
 
-def _look(alias: str, *, direct: bool = False) -> Probe:
+def _patiently(look: Callable[[], Probe]) -> Probe:
     """Look at a new database, until it is there for poolers as well."""
     deadline = monotonic() + _PATIENCE
-    found = probe(alias, look_inside=False, direct=direct)
+    found = look()
     # Whether PgBouncer has the old answer still is a matter of its timing, which no test controls.
     while found.status is not Status.REACHABLE and monotonic() < deadline:  # pragma: no cover
         sleep(_POLL_SECONDS)
-        found = probe(alias, look_inside=False, direct=direct)
+        found = look()
     return found
 
 
 def _require_reachable(alias: str, found: Probe, how: str) -> None:
     if found.status is not Status.REACHABLE:
-        raise DatabaseOperationError(
-            f"The database cannot be reached{how}: {found.error or found.status}.{_by_hand(alias)}"
-        )
+        raise _unreachable(alias, found.error or found.status, how)
+
+
+def _unreachable(alias: str, reason: str, how: str = "") -> DatabaseOperationError:
+    return DatabaseOperationError(
+        f"The database cannot be reached{how}: {reason}.{_by_hand(alias)}"
+    )
 
 
 def _refuse_second(alias: str) -> None:
@@ -84,20 +109,27 @@ def _refuse_second(alias: str) -> None:
         raise different_databases(alias)
 
 
-def create_database(alias: str, options: CreateOptions = CreateOptions()) -> bool:
+def create_database(
+    alias: str, options: CreateOptions = CreateOptions(), *, servers: Servers | None = None
+) -> bool:
     """Create the database of ``alias``; return ``False`` if somebody else has done it already.
 
-    Raises ``DatabaseOperationError``.
+    ``servers`` have a connection for it, perhaps. Raises ``DatabaseOperationError``.
     """
     vendor = connections[alias].vendor
     if options.owner and vendor != "postgresql":
         raise DatabaseOperationError(
             f"A database of the engine {vendor!r} has no owner. Leave it out."
         )
-    return _CREATORS[vendor](alias, str(setting_of(alias, direct=True)["NAME"]), options)
+    name = str(setting_of(alias, direct=True)["NAME"])
+    create = partial(_CREATORS[vendor], alias, name, options)
+    if servers is not None:
+        return create(servers)
+    with closing(Servers()) as own:
+        return create(own)
 
 
-def _create_on_postgresql(alias: str, name: str, options: CreateOptions) -> bool:
+def _create_on_postgresql(alias: str, name: str, options: CreateOptions, servers: Servers) -> bool:
     statement = f"CREATE DATABASE {_quoted(name)}"
     if options.owner:
         statement += f" OWNER {_quoted(options.owner)}"
@@ -105,7 +137,7 @@ def _create_on_postgresql(alias: str, name: str, options: CreateOptions) -> bool
         # template1 may have another encoding; template0 fits all.
         statement += f" ENCODING '{_encoding(options)}' TEMPLATE template0"
     try:
-        with maintenance_connection(alias, direct=True) as connection:
+        with servers.connection(alias) as connection:
             _execute(connection, statement)
     except Error as error:
         code = getattr(error.__cause__, "sqlstate", None)
@@ -115,7 +147,12 @@ def _create_on_postgresql(alias: str, name: str, options: CreateOptions) -> bool
     return True
 
 
-def _create_on_mysql(alias: str, name: str, options: CreateOptions) -> bool:
+def _create_on_mysql(
+    alias: str,
+    name: str,
+    options: CreateOptions,
+    servers: Servers,  # noqa: ARG001
+) -> bool:
     encoding = _encoding(options) if options.encoding else "utf8mb4"
     statement = f"CREATE DATABASE {_quoted(name, '`')} CHARACTER SET {encoding}"
     try:
@@ -128,7 +165,12 @@ def _create_on_mysql(alias: str, name: str, options: CreateOptions) -> bool:
     return True
 
 
-def _create_file(alias: str, name: str, options: CreateOptions) -> bool:  # noqa: ARG001
+def _create_file(
+    alias: str,  # noqa: ARG001
+    name: str,
+    options: CreateOptions,  # noqa: ARG001
+    servers: Servers,  # noqa: ARG001
+) -> bool:
     path = Path(name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

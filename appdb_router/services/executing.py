@@ -14,10 +14,11 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.migration import Migration
 from django.db.migrations.operations import RunPython
 from django.db.migrations.operations.base import Operation
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ProjectState
 
 from .judging import is_known, is_schema_only, needs_models, operations_to_run, runs_python
-from .loading import SharedLoader, flat, replace_operations, take_over
+from .loading import Key, SharedLoader, flat, replace_operations, take_over
 from .recording import BufferingRecorder
 
 # Each table, index and sequence that a transaction makes takes a lock, and PostgreSQL's table of
@@ -63,7 +64,28 @@ class Group:
     migrations: list[Migration] = field(default_factory=list)
 
 
-class AppExecutor(MigrationExecutor):
+class SharedExecutor(MigrationExecutor):
+    """Django's executor, which reads nothing from disk for the second database.
+
+    ``rows`` are those of ``django_migrations``, if they are known already.
+    """
+
+    loader: SharedLoader
+
+    def __init__(
+        self,
+        connection: BaseDatabaseWrapper,
+        progress_callback: Callable[..., Any] | None = None,
+        rows: Collection[Key] | None = None,
+    ) -> None:
+        # Not the inherited one: it would read all migrations from disk again.
+        self.connection = connection
+        self.loader = SharedLoader(connection, rows)
+        self.recorder = MigrationRecorder(connection)
+        self.progress_callback = progress_callback
+
+
+class AppExecutor(SharedExecutor):
     """Django's executor, for a database that has only some of the apps.
 
     What happens is the same, and the rows of ``django_migrations`` are the same in the same order:
@@ -71,19 +93,17 @@ class AppExecutor(MigrationExecutor):
     those of the apps that they depend on, rather than of all apps.
     """
 
-    loader: SharedLoader
     recorder: BufferingRecorder
 
     def __init__(
-        self, connection: BaseDatabaseWrapper, progress_callback: Callable[..., Any] | None = None
+        self,
+        connection: BaseDatabaseWrapper,
+        progress_callback: Callable[..., Any] | None = None,
+        rows: Collection[Key] | None = None,
     ) -> None:
-        # Not the inherited one: it would read all migrations from disk again.
-        self.connection = connection
-        self.loader = SharedLoader(connection)
+        super().__init__(connection, rows=rows)
         self.recorder = BufferingRecorder(connection)
         self._report = progress_callback or (lambda *args: None)
-        # For recording, Django's way is to apply with ``fake=True``, which it would report.
-        self.progress_callback = None
         self._done = set(self.loader.applied_migrations or ())
         self._can_roll_back = bool(connection.features.can_rollback_ddl)
 
@@ -93,7 +113,7 @@ class AppExecutor(MigrationExecutor):
         A database without any migration gets several in one transaction.
         """
         wanted = set(plan)
-        ordered = [item for item in self._full_plan() if item in wanted]
+        ordered = [item for item in self.loader.full_plan() if item in wanted]
         self._todo = {item: operations_to_run(item, self.connection.alias) for item in ordered}
         self._labels = self._needed_labels([item for item in ordered if self._todo[item]])
         groups = list(self._groups(ordered, is_empty=not self._done))
@@ -109,10 +129,6 @@ class AppExecutor(MigrationExecutor):
         if self.loader.replacements:
             self.check_replacements()
             self.recorder.flush()
-
-    def _full_plan(self) -> list[Migration]:
-        leaves = self.loader.graph.leaf_nodes()
-        return [item for item, _ in self.migration_plan(leaves, clean_start=True)]
 
     def _needed_labels(self, applied: Iterable[Migration]) -> set[str]:
         """Return the apps whose models the migrations to apply can see by their dependencies."""
@@ -152,9 +168,14 @@ class AppExecutor(MigrationExecutor):
         if group.migrations:
             yield group
 
+    def applied_keys(self) -> frozenset[Key]:
+        """Return the migrations that are applied now, by their keys."""
+        return frozenset(self._done.intersection(self.loader.graph.nodes))
+
     def applied(self) -> list[Migration]:
         """Return the migrations that are applied now, in the order of the whole plan."""
-        return [item for item in self._full_plan() if (item.app_label, item.name) in self._done]
+        plan = self.loader.full_plan()
+        return [item for item in plan if (item.app_label, item.name) in self._done]
 
     def state_after(self, migrations: Iterable[Migration]) -> ProjectState:
         """Return the models after ``migrations``, with those of the apps that have none."""
@@ -185,8 +206,12 @@ class AppExecutor(MigrationExecutor):
         return state
 
     def record(self, migration: Migration) -> None:
-        """Record ``migration`` as applied, and all that it replaces, at the next flush."""
-        self.apply_migration(ProjectState(), migration, fake=True)
+        """Record ``migration`` as applied at the next flush."""
+        if migration.replaces:
+            # What of these is recorded too, Django's versions do not agree on.
+            self.apply_migration(ProjectState(), migration, fake=True)
+        else:
+            self.recorder.record_applied(migration.app_label, migration.name)
 
     @contextmanager
     def _editor(self, group: Group) -> Iterator[Any]:

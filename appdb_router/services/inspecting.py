@@ -8,13 +8,12 @@ from django.apps import apps
 from django.apps.registry import Apps
 from django.db import router
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.migrations.loader import MigrationLoader
 from django.db.models import Model
 
 from ..topology import label_of
 from .catalogs import Standing, fold_column, standing_tables
 from .connecting import standing_in
-from .probing import loading
+from .loading import SharedLoader
 
 __all__ = ["Gap"]
 
@@ -85,12 +84,21 @@ def find_gaps(
     """
     needed = needed_tables(connection)
     standing = standing_tables(connection, (table.name for table in needed))
-    lacking = {table.label for table in needed if _lacks(table, standing, connection)}
+    lacking = lacking_labels(connection, needed, standing)
     if labels is not None:
         lacking &= set(labels)
     if not lacking:
         return ()
     return tuple(_explain(connection, needed, sorted(lacking)))
+
+
+def lacking_labels(
+    connection: BaseDatabaseWrapper,
+    needed: Iterable[NeededTable],
+    standing: Mapping[str, Standing],
+) -> frozenset[str]:
+    """Return the apps of which a table or column of ``needed`` is not in ``standing``."""
+    return frozenset(table.label for table in needed if _lacks(table, standing, connection))
 
 
 def describe_gap(gap: Gap, elsewhere: Mapping[str, Collection[str]] | None = None) -> str:
@@ -125,8 +133,9 @@ def _explain(
     connection: BaseDatabaseWrapper, needed: list[NeededTable], lacking: list[str]
 ) -> Iterator[Gap]:
     """Tell false records from changes of the models that no migration knows."""
-    with loading, standing_in(connection):
-        loader = MigrationLoader(connection)
+    with standing_in(connection):
+        loader = SharedLoader(connection)
+    loader.take_over_all()
     applied = [key for key in loader.applied_migrations if key in loader.graph.nodes]
     state = loader.graph.make_state(nodes=applied, real_apps=loader.unmigrated_apps)
     recorded = needed_tables(connection, state.apps)
@@ -170,7 +179,7 @@ def _gap(
 
 
 def _lacks(
-    table: NeededTable, standing: dict[str, Standing], connection: BaseDatabaseWrapper
+    table: NeededTable, standing: Mapping[str, Standing], connection: BaseDatabaseWrapper
 ) -> list[str]:
     there = standing[table.name].columns if table.name in standing else frozenset()
     return [name for name in table.columns if fold_column(connection, name) not in there]

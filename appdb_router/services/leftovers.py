@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from django.db import router
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.migration import Migration
 from django.db.migrations.state import ProjectState
 
 from .connecting import separate_connection, standing_in
+from .loading import SharedLoader
 
 _INVALID_INDEXES = """
     SELECT relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
@@ -27,24 +27,19 @@ def describe_leftovers(alias: str) -> str:
     """
     try:
         with separate_connection(alias, direct=True) as connection, standing_in(connection):
-            executor = MigrationExecutor(connection)
-            migration = _next(executor, alias)
-            return _describe(connection, executor, migration) if migration else ""
+            loader = SharedLoader(connection)
+            pending = loader.pending()
+            here = (item for item in pending if router.allow_migrate(alias, item.app_label))
+            migration = next(here, None)
+            return _describe(connection, loader, migration) if migration else ""
     except Exception:  # noqa: BLE001  There is an error to report already, perhaps of this cause.
         return ""
 
 
-def _next(executor: MigrationExecutor, alias: str) -> Migration | None:
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    here = (item for item, _ in plan if router.allow_migrate(alias, item.app_label))
-    return next(here, None)
-
-
-def _describe(
-    connection: BaseDatabaseWrapper, executor: MigrationExecutor, migration: Migration
-) -> str:
+def _describe(connection: BaseDatabaseWrapper, loader: SharedLoader, migration: Migration) -> str:
     label, name = migration.app_label, migration.name
-    state = executor.loader.project_state((label, name), at_end=False)
+    loader.take_over_all()
+    state = loader.project_state((label, name), at_end=False)
     before = set(_things(state, connection.alias))
     after = set(_things(migration.mutate_state(state), connection.alias))
     changed = before ^ after

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -20,7 +19,7 @@ from .catalogs import (
     standing_tables,
 )
 from .connecting import describe_error, separate_connection
-from .inspecting import Gap, NeededTable, needed_tables, table_names
+from .inspecting import Gap, NeededTable, lacking_labels, needed_tables, table_names
 from .probing import Status, is_missing_file, probe
 
 # Seconds. Longer than for connecting: the maximum of a column without an index takes its time.
@@ -31,7 +30,8 @@ _PATIENCE = 60
 class Look:
     """What was seen in the database of ``alias``; nothing was changed.
 
-    ``needed`` are the tables that belong there. ``strangers`` are tables that belong elsewhere and
+    ``needed`` are the tables that belong there, ``lacking`` the apps that lack some of them, or of
+    their columns. ``strangers`` are tables that belong elsewhere and
     have rows here, with their number; ``None`` if they cannot be counted. ``error`` says why
     nothing was seen.
     """
@@ -41,6 +41,7 @@ class Look:
     error: str | None = None
     identity: tuple[Any, ...] | None = None
     needed: tuple[NeededTable, ...] = ()
+    lacking: frozenset[str] = frozenset()
     strangers: Mapping[str, int | None] | None = None
     sequences: tuple[SequenceState, ...] = ()
     invalid_indexes: tuple[tuple[str, str], ...] = ()
@@ -64,7 +65,7 @@ class Leftover:
 def look_at_all(aliases: Iterable[str]) -> dict[str, Look]:
     """Look at several databases at the same time, and return the looks by alias."""
     silent = Look("", Status.UNREACHABLE, no_answer(_PATIENCE))
-    looks = ask_all(partial(_look, names=table_names()), aliases, timeout=_PATIENCE, silent=silent)
+    looks = ask_all(_look, aliases, timeout=_PATIENCE, silent=silent)
     return {alias: replace(look, alias=alias) for alias, look in looks.items()}
 
 
@@ -104,27 +105,33 @@ def tables_elsewhere(gap: Gap, alias: str, others: Iterable[str]) -> dict[str, l
     return found
 
 
-def _look(alias: str, names: set[str]) -> Look:
+def look_at(connection: BaseDatabaseWrapper) -> Look:
+    """Look at the database behind ``connection``. Raises ``django.db.Error``."""
+    needed = tuple(needed_tables(connection))
+    mine = {table.name for table in needed}
+    standing = standing_tables(connection, mine | table_names())
+    strangers = {
+        name: number
+        for name, item in standing.items()
+        if name not in mine and item.is_own and (number := _count(connection, name)) != 0
+    }
+    return Look(
+        connection.alias,
+        identity=identity(connection),
+        needed=needed,
+        lacking=lacking_labels(connection, needed, standing),
+        strangers=strangers,
+        sequences=tuple(sequences(connection, mine)),
+        invalid_indexes=tuple(invalid_indexes(connection, mine)),
+    )
+
+
+def _look(alias: str) -> Look:
     try:
         with separate_connection(alias) as connection:
             if is_missing_file(connection):
                 return Look(alias, Status.MISSING)
-            connection.ensure_connection()
-            needed = tuple(needed_tables(connection))
-            mine = {table.name for table in needed}
-            strangers = {
-                name: number
-                for name, item in standing_tables(connection, names - mine).items()
-                if item.is_own and (number := _count(connection, name)) != 0
-            }
-            return Look(
-                alias,
-                identity=identity(connection),
-                needed=needed,
-                strangers=strangers,
-                sequences=tuple(sequences(connection, mine)),
-                invalid_indexes=tuple(invalid_indexes(connection, mine)),
-            )
+            return look_at(connection)
     except (Error, ImproperlyConfigured, OSError) as error:
         status = probe(alias, look_inside=False).status
         if status is Status.MISSING:

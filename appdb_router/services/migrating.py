@@ -1,10 +1,10 @@
 """Bringing the tables of one database up to date, and verifying the result by its tables."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from importlib import import_module
-from threading import Lock
 from typing import Any, TextIO
 
 from django.apps import apps
@@ -19,21 +19,16 @@ from django.utils.module_loading import module_has_submodule
 
 from ..exceptions import DatabaseOperationError
 from ..routers import AppDatabaseRouter
-from .connecting import separate_connection, standing_in
 from .content_types import core_for, create, labels_on, missing_labels
 from .executing import AppExecutor
-from .loading import Key, names_on_disk
-from .ordering import WaitsForOthersError, applicable, require_core
-from .probing import is_in_memory, is_missing_file, missing_tables_of
+from .loading import Key, loading, names_on_disk
+from .ordering import Elsewhere, WaitsForOthersError, applicable, require_core
+from .probing import is_missing_file, missing_tables_of
 from .recording import UNFINISHED, is_unfinished, recorded
 from .rendering import rendered_apps
 from .verifying import verify
 
 __all__ = ["Executor", "is_up_to_date", "migrate"]
-
-
-# Stock Django reloads the modules of migrations when it loads them.
-one_at_a_time = Lock()
 
 
 class Executor(StrEnum):
@@ -49,19 +44,23 @@ def migrate(
     executor: Executor = Executor.APPS,
     verbosity: int = 0,
     stdout: TextIO | None = None,
+    rows: Collection[Key] | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> tuple[str, ...]:
     """Do on ``alias`` what ``migrate --run-syncdb`` does, and return what was applied.
 
     These are migrations, as ``app.name``; those that are only recorded, because their apps live
     elsewhere, are not returned. When nothing is pending, nothing is done, unless an earlier run was
-    killed before it had sent its signals. Raises whatever a migration raises,
-    ``WaitsForOthersError`` if migrations in other databases are needed first, and
-    ``DatabaseOperationError`` if tables are missing afterwards.
+    killed before it had sent its signals. ``rows`` are those of ``django_migrations``, if they are
+    known, and ``elsewhere`` is what is known of other databases.
+
+    Raises whatever a migration raises, ``WaitsForOthersError`` if migrations in other
+    databases are needed first, and ``DatabaseOperationError`` if tables are missing afterwards.
     """
-    before = recorded(alias)
+    before = set(recorded(alias) if rows is None else rows)
     waiting: list[str] = []
     if executor is Executor.DJANGO or not _is_predictable():
-        with one_at_a_time:
+        with loading:
             call_command(
                 "migrate",
                 database=alias,
@@ -71,10 +70,13 @@ def migrate(
                 **({"stdout": stdout} if stdout else {}),
             )
     elif not is_up_to_date(alias, before):
-        require_core(alias)
+        elsewhere = elsewhere or Elsewhere()
+        require_core(alias, elsewhere)
         with translation.override(None):
-            waiting = _Run(alias, verbosity, stdout).run()
+            waiting = _Run(alias, verbosity, stdout, before, elsewhere).run()
     after = recorded(alias)
+    if elsewhere:
+        elsewhere.note(alias, after)
     if waiting:
         raise WaitsForOthersError(
             f"{'; '.join(waiting)}, where it is not applied. Initialise that database first, or all"
@@ -102,10 +104,7 @@ def is_up_to_date(alias: str, rows: Collection[Key] | None = None) -> bool:
     """
     if rows is None:
         rows = recorded(alias)
-    names, without = names_on_disk()
-    if not names <= set(rows) or is_unfinished(rows):
-        return False
-    if missing_tables_of(without, connections[alias]):
+    if not is_recorded(alias, rows):
         return False
     core = core_for(alias)
     if core is None:
@@ -114,27 +113,12 @@ def is_up_to_date(alias: str, rows: Collection[Key] | None = None) -> bool:
     return not is_missing_file(connections[core]) and not missing_labels(core, labels_on(alias))
 
 
-def find_finished(aliases: Sequence[str]) -> set[str]:
-    """Return those of ``aliases`` that are up to date and verified; whatever is wrong, is not."""
-    found: set[str] = set()
-    for alias in aliases:
-        try:
-            if _is_finished(alias):
-                found.add(alias)
-        except Exception:  # noqa: BLE001, S112  Doing the work says what is wrong.
-            continue
-    return found
-
-
-def _is_finished(alias: str) -> bool:
-    if is_missing_file(connections[alias]) or is_in_memory(connections[alias]):
+def is_recorded(alias: str, rows: Collection[Key]) -> bool:
+    """Tell whether all migrations are in ``rows``, and the tables of apps without any are there."""
+    names, without = names_on_disk()
+    if not names <= set(rows) or is_unfinished(rows):
         return False
-    # Not from a pool, which waits for its timeout if there is no such database.
-    with separate_connection(alias, direct=True) as connection, standing_in(connection):
-        if not is_up_to_date(alias):
-            return False
-        verify(alias)
-    return True
+    return not missing_tables_of(without, connections[alias])
 
 
 def _is_predictable() -> bool:
@@ -152,6 +136,8 @@ class _Run:
     alias: str
     verbosity: int
     stdout: TextIO | None
+    rows: Collection[Key]
+    elsewhere: Elsewhere
 
     def __post_init__(self) -> None:
         self._command = MigrateCommand(stdout=self.stdout)
@@ -160,18 +146,16 @@ class _Run:
 
     def run(self) -> list[str]:
         """Apply what can be applied, and return why the rest has to wait."""
-        for config in apps.get_app_configs():
-            if module_has_submodule(config.module, "management"):
-                import_module(".management", config.name)
+        _import_management()
         self._connection.prepare_database()
-        executor = AppExecutor(self._connection, self._command.migration_progress_callback)
+        report = self._command.migration_progress_callback
+        executor = AppExecutor(self._connection, report, self.rows)
         loader = executor.loader
         if loader.applied_migrations:
             loader.check_consistent_history(self._connection)
         if conflicts := loader.detect_conflicts():
             raise CommandError(_conflicts(conflicts))
-        pending = executor.migration_plan(loader.graph.leaf_nodes())
-        ready, waiting = applicable(self.alias, [item for item, _ in pending], loader.graph)
+        ready, waiting = applicable(self.alias, loader.pending(), loader.graph, self.elsewhere)
         plan = [(migration, False) for migration in ready]
         self._emit(emit_pre_migrate_signal, plan, executor)
         executor.recorder.note(UNFINISHED)
@@ -194,6 +178,14 @@ class _Run:
             apps=rendered_apps(executor),
             plan=plan,
         )
+
+
+@cache
+def _import_management() -> None:
+    """Import where Django's ``migrate`` looks for receivers of its signals."""
+    for config in apps.get_app_configs():
+        if module_has_submodule(config.module, "management"):
+            import_module(".management", config.name)
 
 
 def _conflicts(found: dict[str, list[str]]) -> str:

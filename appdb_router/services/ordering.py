@@ -1,6 +1,7 @@
 """In which order databases are migrated: each after those that its migrations depend on."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from typing import Protocol, Self, TypeVar
 
@@ -24,6 +25,27 @@ class WaitsForOthersError(DatabaseOperationError):
     def __init__(self, message: str, applied: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.applied = applied
+
+
+class Elsewhere:
+    """What is recorded in other databases, as far as a run knows: records are only added."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Collection[Key]] = {}
+
+    def note(self, alias: str, rows: Collection[Key]) -> None:
+        """Note what is recorded on ``alias`` now."""
+        self._rows[alias] = rows
+
+    def has(
+        self, alias: str, is_in: Callable[[Collection[Key]], bool], *, ask: bool = True
+    ) -> bool:
+        """Tell whether something was in the records of ``alias``, or is, if it may ``ask``."""
+        if is_in(self._rows.get(alias, ())):
+            return True
+        if ask:
+            self._rows[alias] = _recorded_elsewhere(alias)
+        return ask and is_in(self._rows[alias])
 
 
 def prerequisites(topology: Topology) -> dict[str, set[str]]:
@@ -56,10 +78,10 @@ def _circle(before: Mapping[str, set[str]]) -> list[str]:
     return []
 
 
-def require_core(alias: str) -> None:
+def require_core(alias: str, elsewhere: Elsewhere) -> None:
     """Raise ``WaitsForOthersError`` if content types of apps on ``alias`` have no place yet."""
     core = core_for(alias)
-    if core is not None and not migrations_of_core() <= _recorded_elsewhere(core):
+    if core is not None and not elsewhere.has(core, migrations_of_core().issubset):
         raise WaitsForOthersError(
             f"The database {core!r}, which holds the content types and permissions of all apps, is"
             " not initialised. Initialise it first, with 'db_init --app contenttypes', or all with"
@@ -68,7 +90,7 @@ def require_core(alias: str) -> None:
 
 
 def applicable(
-    alias: str, plan: Iterable[Migration], graph: MigrationGraph
+    alias: str, plan: Iterable[Migration], graph: MigrationGraph, elsewhere: Elsewhere
 ) -> tuple[list[Migration], list[str]]:
     """Return what of ``plan`` can be applied now, and why the rest cannot.
 
@@ -77,7 +99,7 @@ def applicable(
     """
     topology = get_topology()
     here = topology.canonical_aliases.get(alias, alias)
-    rows: dict[str, set[Key]] = {}
+    asked: set[str] = set()
     ready: list[Migration] = []
     waiting: dict[Key, str] = {}
     for migration in plan:
@@ -88,18 +110,18 @@ def applicable(
             if parent in waiting:
                 waiting[key] = ""
             elif needs and home != here:
-                if home not in rows:
-                    rows[home] = _recorded_elsewhere(home)
-                if not _is_applied(parent, graph.nodes[parent], rows[home]):
+                is_in = partial(_is_applied, parent, graph.nodes[parent])
+                if not elsewhere.has(home, is_in, ask=home not in asked):
+                    asked.add(home)
                     waiting[key] = f"{migration} needs {'.'.join(parent)} in {home!r}"
         if key not in waiting:
             ready.append(migration)
     return ready, [reason for reason in waiting.values() if reason]
 
 
-def _is_applied(key: Key, migration: Migration | None, rows: set[Key]) -> bool:
+def _is_applied(key: Key, migration: Migration | None, rows: Collection[Key]) -> bool:
     replaces = migration.replaces if migration else ()
-    return key in rows or (bool(replaces) and rows.issuperset(map(tuple, replaces)))
+    return key in rows or (bool(replaces) and all(tuple(item) in rows for item in replaces))
 
 
 def _recorded_elsewhere(alias: str) -> set[Key]:

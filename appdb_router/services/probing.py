@@ -1,6 +1,5 @@
 """Looking at databases without changing anything: are they there, and what is pending?"""
 
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,7 +10,6 @@ from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, router
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.migrations.executor import MigrationExecutor
 
 from .asking import TIMEOUT, ask_all, no_answer
 from .connecting import (
@@ -20,13 +18,11 @@ from .connecting import (
     separate_connection,
     standing_in,
 )
+from .loading import SharedLoader
 
 __all__ = ["Probe", "Status", "probe", "probe_all"]
 
 _MYSQL_UNKNOWN_DATABASE = 1049
-
-# Loading migrations reloads their modules, which two threads must not do at once.
-loading = threading.Lock()
 
 
 class Status(StrEnum):
@@ -62,15 +58,28 @@ def probe(
     """
     try:
         with separate_connection(alias, direct=direct, timeout=timeout) as connection:
-            if is_missing_file(connection):
-                return Probe(Status.MISSING)
-            refused = _connect(connection, timeout, direct=direct)
-            if refused is not None:
-                return refused
+            found = reach(connection, timeout=timeout, direct=direct)
+            if found.status is not Status.REACHABLE:
+                return found
             pending = pending_migrations(connection) if look_inside else ()
             return Probe(Status.REACHABLE, _server_version(connection), tuple(pending))
     except (Error, ImproperlyConfigured, OSError) as error:
         return Probe(Status.UNREACHABLE, error=describe_error(error, alias))
+
+
+def reach(
+    connection: BaseDatabaseWrapper, *, timeout: int = TIMEOUT, direct: bool = False
+) -> Probe:
+    """Open ``connection`` if its database is there, and tell whether it is.
+
+    ``direct`` says whether it takes the direct URL.
+    """
+    try:
+        if is_missing_file(connection):
+            return Probe(Status.MISSING)
+        return _connect(connection, timeout, direct=direct) or Probe(Status.REACHABLE)
+    except (Error, ImproperlyConfigured, OSError) as error:
+        return Probe(Status.UNREACHABLE, error=describe_error(error, connection.alias))
 
 
 def probe_all(
@@ -93,16 +102,15 @@ def pending_migrations(connection: BaseDatabaseWrapper) -> list[str]:
     These are migrations (``app.name``), and apps without migrations whose tables are missing. What
     Django would only record, because the app lives elsewhere, does not count.
     """
-    with loading, standing_in(connection):
-        executor = MigrationExecutor(connection)
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    with standing_in(connection):
+        loader = SharedLoader(connection)
     alias = connection.alias
     names = [
         f"{migration.app_label}.{migration.name}"
-        for migration, _ in plan
+        for migration in loader.pending()
         if router.allow_migrate(alias, migration.app_label)
     ]
-    missing = missing_tables_of(executor.loader.unmigrated_apps, connection)
+    missing = missing_tables_of(loader.unmigrated_apps, connection)
     names += (f"{label} (without migrations)" for label in missing)
     return names
 

@@ -173,9 +173,7 @@ def _models_by_name(config: AppConfig) -> dict[str, type[Model]]:
 
 
 def _migrations() -> dict[tuple[str, str], Migration]:
-    loader = SharedLoader(None, load=False)
-    loader.load_disk()
-    return loader.disk_migrations
+    return SharedLoader(None).disk_migrations or {}
 
 
 def _migration_files() -> dict[str, set[Path]]:

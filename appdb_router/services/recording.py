@@ -1,11 +1,13 @@
 """The rows of ``django_migrations``, many at a time."""
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
+from django.utils.timezone import now
 
 from ..relations.homes import OWN_LABEL
 from .loading import Key
@@ -13,23 +15,48 @@ from .loading import Key
 # A note is a row of this package's own label: Django pays no attention to one without a file.
 UNFINISHED = "unfinished"
 
+# Some versions of SQLite take 999 parameters.
+_AT_ONCE = 300
+
 
 class BufferingRecorder(MigrationRecorder):
     """Django's recorder, which keeps what was applied until ``flush`` writes it with one query."""
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         super().__init__(connection)
-        self._rows: list[Any] = []
+        self._rows: list[tuple[str, str, datetime]] = []
+
+    def ensure_schema(self) -> None:
+        """Make the table if it is missing, and ask for it no more."""
+        super().ensure_schema()
+        self._has_table = True
 
     def record_applied(self, app: str, name: str) -> None:
         """Keep a row."""
-        self._rows.append(self.Migration(app=app, name=name))
+        self._rows.append((app, name, now()))
 
     def flush(self) -> None:
         """Write the rows."""
         rows, self._rows = self._rows, []
-        if rows:
-            self.migration_qs.bulk_create(rows)
+        for start in range(0, len(rows), _AT_ONCE):
+            self._insert(rows[start : start + _AT_ONCE])
+
+    def _insert(self, rows: list[tuple[str, str, datetime]]) -> None:
+        """Insert ``rows`` in a fraction of the time that it takes to make models of them."""
+        meta: Any = self.Migration._meta
+        quote = self.connection.ops.quote_name
+        fields = [meta.get_field(name) for name in ("app", "name", "applied")]
+        columns = ", ".join(quote(field.column) for field in fields)
+        values = ", ".join(["(%s, %s, %s)"] * len(rows))
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                f"INSERT INTO {quote(meta.db_table)} ({columns}) VALUES {values}",  # noqa: S608
+                [
+                    field.get_db_prep_save(value, self.connection)
+                    for row in rows
+                    for field, value in zip(fields, row, strict=True)
+                ],
+            )
 
     def discard(self) -> None:
         """Forget the rows, after a transaction was rolled back."""

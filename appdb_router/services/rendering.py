@@ -18,13 +18,12 @@ _KEPT = 2
 
 def rendered_apps(executor: AppExecutor) -> Any:
     """Return the registry of the models after the migrations that are applied now."""
-    applied = executor.applied()
-    key = frozenset((item.app_label, item.name) for item in applied)
+    key = executor.applied_keys()
     with _lock:
         if key not in _rendered:
             while len(_rendered) >= _KEPT:
                 del _rendered[next(iter(_rendered))]
-            _rendered[key] = _render(executor.state_after(applied))
+            _rendered[key] = _render(executor.state_after(executor.applied()))
         return _rendered[key]
 
 

@@ -15,21 +15,19 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations import Migration, RunPython, RunSQL
-from django.db.migrations.executor import MigrationExecutor
-from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ProjectState
 from django.db.transaction import atomic
 
 from ..exceptions import DatabaseOperationError
 from .connecting import separate_connection, standing_in
+from .executing import SharedExecutor
 from .guarding import existing_tables_kept
 from .inspecting import Gap, describe_gap, find_gaps
-from .probing import is_missing_file, loading
+from .loading import Key, SharedLoader
+from .probing import is_missing_file
 
 __all__ = ["Repair", "plan_repairs", "repair"]
-
-_Key = tuple[str, str]
 
 # No app can have a label with a colon.
 _ASIDE = "aside:"
@@ -75,6 +73,11 @@ def plan_repairs(aliases: Iterable[str]) -> list[Repair]:
     return repairs
 
 
+def needs_repair(labels: Collection[str], rows: Collection[Key]) -> bool:
+    """Tell whether a repair of ``labels`` is asked for, or one was interrupted, by its records."""
+    return bool(labels) or any(app.startswith(_ASIDE) for app, _ in rows)
+
+
 def repair(alias: str, labels: Collection[str]) -> tuple[str, ...]:
     """Repair the apps ``labels`` as far as all of their tables are missing.
 
@@ -107,8 +110,8 @@ def _plan(connection: BaseDatabaseWrapper) -> Iterator[Repair]:
     recorded = [gap for gap in find_gaps(connection) if gap.migrations]
     if not recorded:
         return
-    with loading, standing_in(connection):
-        nodes = MigrationLoader(connection).graph.nodes
+    with standing_in(connection):
+        nodes = SharedLoader(connection).graph.nodes
     for gap in recorded:
         names = tuple(name for name in gap.migrations if _has_code(nodes[gap.label, name]))
         refusal = None if gap.is_whole else describe_gap(gap)
@@ -121,11 +124,11 @@ class _Replay:
     def __init__(self, connection: BaseDatabaseWrapper, recorder: MigrationRecorder) -> None:
         self._connection = connection
         self._recorder = recorder
-        with loading:
-            self._executor = MigrationExecutor(connection)
+        self._executor = SharedExecutor(connection)
         loader = self._executor.loader
+        loader.take_over_all()
         rows = _put_aside(recorder)
-        self._aside: dict[_Key, list[_Key]] = {
+        self._aside: dict[Key, list[Key]] = {
             key: found
             for key, migration in loader.graph.nodes.items()
             if (found := [row for row in _rows_of(key, migration) if row in rows])
@@ -181,8 +184,7 @@ def _take_back(
 
     Raises Django's ``InconsistentMigrationHistory`` if the history is wrong in other ways too.
     """
-    with loading:
-        loader = MigrationLoader(connection)
+    loader = SharedLoader(connection)
     loader.check_consistent_history(connection)
     graph = loader.graph
     own = [key for key in graph.nodes if key[0] in labels]
@@ -199,18 +201,18 @@ def _take_back(
     recorder.migration_qs.filter(app__in=labels).delete()
 
 
-def _put_aside(recorder: MigrationRecorder) -> set[_Key]:
+def _put_aside(recorder: MigrationRecorder) -> set[Key]:
     rows = recorder.migration_qs.filter(app__startswith=_ASIDE).values_list("app", "name")
     return {(app.removeprefix(_ASIDE), name) for app, name in rows}
 
 
-def _move(recorder: MigrationRecorder, rows: Iterable[_Key], *, from_: str, to: str) -> None:
+def _move(recorder: MigrationRecorder, rows: Iterable[Key], *, from_: str, to: str) -> None:
     """Rename the app of ``rows`` from one prefix to the other; the time of applying stays."""
     for label, name in rows:
         recorder.migration_qs.filter(app=from_ + label, name=name).update(app=to + label)
 
 
-def _rows_of(key: _Key, migration: Migration) -> list[_Key]:
+def _rows_of(key: Key, migration: Migration) -> list[Key]:
     """Return the rows that record a migration: a squashed one has those that it replaces too."""
     return [key, *((label, name) for label, name in migration.replaces)]
 

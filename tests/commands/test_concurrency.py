@@ -370,7 +370,7 @@ def test_jobs(project: Project, postgres: Server, names: dict[str, str]) -> None
     # What Django writes of a database stands together, before the line that sums it up.
     assert "  Applying auth.0001_initial... OK" in "".join(first[:core])
     assert "  Applying blog.0001_initial... OK" in "".join(first[core:])
-    assert rest[-2:] == ["default: already there, 1 migration applied\n", "3 databases ready.\n"]
+    assert rest[-2:] == ["default: already there, 2 migrations applied\n", "3 databases ready.\n"]
 
 
 def test_jobs_in_json(project: Project, names: dict[str, str]) -> None:
@@ -575,8 +575,8 @@ def test_a_line_for_each_database_on_a_terminal(
     assert sorted(out.splitlines()) == [
         "3 databases ready.",
         "auth: already there, nothing to migrate",
-        "blog: already there, 1 migration applied",
-        "default: already there, 1 migration applied",
+        "blog: already there, 2 migrations applied",
+        "default: already there, 2 migrations applied",
         "from a migration",
     ]
 

@@ -269,7 +269,7 @@ def test_a_server_that_cannot_be_reached(two: Project) -> None:
     assert "   shop could not be asked: connection" in result.stdout
     assert result.stdout.count("Limit  ") == 1
     assert result.stdout.count("Open now: ") == 1
-    assert result.stderr.startswith("CommandError: 2 databases not ready: shop, default.")
+    assert result.stderr.startswith("CommandError: 3 databases not ready: blog, shop, default.")
     assert result.stderr.endswith(" The limits of shop could not be asked.\n")
     assert SECRET not in result.stdout + result.stderr
 

@@ -90,7 +90,7 @@ def test_one_app_alone(project: Project, postgres: Server, names: dict[str, str]
     )
     assert shown.stdout.startswith(announced)
     assert (
-        done.stdout == f"{announced}blog: already there, 1 migration applied\n1 database ready.\n"
+        done.stdout == f"{announced}blog: already there, 2 migrations applied\n1 database ready.\n"
     )
     assert content_types(postgres, names).keys() == {"note"}
     assert again.stdout == ""

@@ -210,7 +210,7 @@ KILLED = """
     def _():
         for limit in range(1, 500):
             if survive(limit):
-                return limit > 12
+                return limit > 10
             run("DROP TABLE blog_mark", "DROP TABLE blog_note")
 
     @fact("halves")

@@ -97,7 +97,7 @@ EXPECTED: dict[str, tuple[Any, int | None, str]] = {
     ),
     "order_by('author')": (
         "CrossingQueryError: blog.Post in the database 'blog' cannot be joined with people.Person"
-        " in 'people', as 'author' asks. For values or an order, take"
+        " in 'people', as 'author' asks. For values or for sorting, take"
         " Post.objects.select_related('author') or prefetch_related('author'), and read or sort"
         " author in Python.",
         0,
@@ -105,7 +105,7 @@ EXPECTED: dict[str, tuple[Any, int | None, str]] = {
     ),
     "values('author__name')": (
         "CrossingQueryError: blog.Post in the database 'blog' cannot be joined with people.Person"
-        " in 'people', as 'author' asks. For values or an order, take"
+        " in 'people', as 'author' asks. For values or for sorting, take"
         " Post.objects.select_related('author') or prefetch_related('author'), and read or sort"
         " author in Python.",
         0,

@@ -221,7 +221,7 @@ EXPECTED: dict[str, Any] = {
     "relation_proxy": True,
     "relation_lazy": True,
     "relation_none": False,
-    "relation_constrained_models": True,
+    "relation_constrained_models": False,
     "relation_shared": True,
     "relation_shared_by_state": True,
     "relation_by_state": True,

@@ -260,6 +260,7 @@ def of_initialising() -> None:
     assert_type((outcome.created, outcome.is_unchanged), tuple[bool, bool])
     assert_type((outcome.applied, outcome.exit_code), tuple[tuple[str, ...], int])
     assert_type((outcome.waits, outcome.is_further, outcome.output), tuple[bool, bool, str])
+    assert_type(outcome.look is None, bool)
     assert_type(outcome.behind(outcome), Outcome)
     concluded = conclude(get_topology(), [outcome], allow_empty=True)
     assert_type(concluded, tuple[list[Outcome], list[Finding]])

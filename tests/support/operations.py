@@ -256,7 +256,8 @@ def _():
 
 @operation("union() of both")
 def _():
-    return len(Post.objects.values("id").union(Person.objects.values("id")))
+    posts, people = Post.objects.values("id", "title"), Person.objects.values("id", "name")
+    return len(posts.union(people))
 
 @operation("fetch_ids()")
 def _():

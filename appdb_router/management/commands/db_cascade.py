@@ -1,8 +1,6 @@
 """``db_cascade``: carry out deletions that other databases still have to follow."""
 
 import json
-import re
-from argparse import ArgumentTypeError
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -12,15 +10,10 @@ from ...services.cascading import Cascaded, cascade
 from ...services.initialising import count
 from ...terminal import Terminal
 from ...topology import get_topology
+from ..numbers import seconds
 from ..stopping import stopping_on_signals
 
 _FAILED, _DANGLING = 1, 3
-
-
-def _seconds(text: str) -> float:
-    if not re.fullmatch(r"\d+(\.\d+)?", text) or not float(text):
-        raise ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return float(text)
 
 
 class Command(BaseCommand):
@@ -36,9 +29,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Define the options."""
         which = parser.add_mutually_exclusive_group()
-        which.add_argument(
-            "--watch", action="store_true", help="Go on until Ctrl-C or SIGTERM, then end in order."
-        )
+        which.add_argument("--watch", action="store_true", help="Go on until Ctrl-C or SIGTERM.")
         which.add_argument(
             "--scan",
             action="store_true",
@@ -47,7 +38,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--interval",
-            type=_seconds,
+            type=seconds,
             default=5.0,
             metavar="SECONDS",
             help="How often --watch looks. Default is %(default)g.",

@@ -1,9 +1,7 @@
 """``db_init``: create, migrate and verify databases."""
 
 import json
-import re
 import sys
-from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stdout
 from functools import partial
@@ -28,25 +26,14 @@ from ...services.initialising import (
 from ...services.migrating import Executor
 from ...services.probing import Status
 from ...services.timeouts import Timeouts
-from ...terminal import ProgressLines, Terminal
+from ...terminal import Terminal, progress
 from ...topology import Database, get_topology
 from ..confirming import confirmed_repairs
+from ..numbers import positive, seconds
 from ..stopping import stopping_on_signals
 
 _DOING = "creating and migrating"
 _Work = Callable[..., Iterator[Outcome]]
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    if not re.fullmatch(r"\d+(\.\d+)?", text) or not float(text):
-        raise ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return float(text)
 
 
 class Command(BaseCommand):
@@ -98,7 +85,7 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--jobs",
-            type=_positive,
+            type=positive,
             default=1,
             metavar="NUMBER",
             help="How many databases are worked on at once. Default is %(default)d.",
@@ -120,14 +107,14 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--lock-wait",
-            type=_seconds,
+            type=seconds,
             metavar="SECONDS",
             help="How long a statement of a migration may wait for a lock, such as that of a long"
             " query on its table. Default is the server's.",
         )
         parser.add_argument(
             "--statement-timeout",
-            type=_seconds,
+            type=seconds,
             metavar="SECONDS",
             help="How long a statement of a migration may take. Default is the server's.",
         )
@@ -220,12 +207,12 @@ class Command(BaseCommand):
         """Do the work, and write a line for each database when it is done."""
         outcomes = []
         terminal = Terminal(self.stdout)
-        progress = ProgressLines(shown=verbosity == 1)
-        with progress.running():
-            for outcome in work(started=lambda name: progress.begin(name, f"{name}: {_DOING}")):
+        lines = progress(shown=verbosity == 1)
+        with lines.running():
+            for outcome in work(started=lambda name: lines.begin(name, f"{name}: {_DOING}")):
                 outcomes.append(outcome)
                 if verbosity > 0:
-                    with progress.without(outcome.alias):
+                    with lines.without(outcome.alias):
                         self.stdout.write(outcome.output, ending="")
                         terminal.write(self._line(outcome, migrated=migrated))
                         # A pipe would keep it until the last database is done.
