@@ -1,15 +1,14 @@
 """System checks: relations that cross, with what is lost, and those that cannot work."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from django.apps import apps
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
+from .relations.admin_joins import admin_joins
 from .relations.auditing import (
     CrossingRelation,
     by_app,
-    crosses_on_the_way,
     crossing_relations,
     generic_foreign_keys,
 )
@@ -52,39 +51,16 @@ def check_generic(**_kwargs: Any) -> list[CheckMessage]:
 @register(Tags.admin)
 def check_admin(**_kwargs: Any) -> list[CheckMessage]:
     """E004: the admin would search, sort or filter by a column of another database."""
-    if not apps.is_installed("django.contrib.admin"):
-        return []
-    from django.contrib.admin.sites import all_sites
-
     return [
         Error(
-            f"{option} of the admin of {admin.model._meta.label} has {path!r}, a column in another"
-            " database, and no query can join the two.",
+            f"{join}, a column in another database, and no query can join the two.",
             hint="Leave it out, search for the other objects in their own admin, or override"
             f" get_search_results() or get_queryset() with fetch_ids(). {_TOGETHER}.",
-            obj=admin.__class__,
+            obj=join.admin.__class__,
             id="appdb_router.E004",
         )
-        for site in all_sites
-        for admin in site._registry.values()
-        for option, path in _paths(admin)
-        if crosses_on_the_way(admin.model, path)
+        for join in admin_joins()
     ]
-
-
-def _paths(admin: Any) -> Iterator[tuple[str, str]]:
-    """Yield the look-ups of an admin's options that a query would have to follow."""
-    for path in admin.search_fields:
-        yield "search_fields", path.lstrip("^=@")
-    ordering = admin.ordering if admin.ordering is not None else admin.model._meta.ordering
-    for path in ordering:
-        if isinstance(path, str):
-            yield "ordering", path.lstrip("-+")
-    if admin.date_hierarchy:
-        yield "date_hierarchy", admin.date_hierarchy
-    for item in admin.list_filter:
-        if isinstance(item, str):
-            yield "list_filter", item
 
 
 def _warning(label: str, relations: list[CrossingRelation]) -> CheckMessage:

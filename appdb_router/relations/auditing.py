@@ -1,4 +1,7 @@
-"""The relations of the installed apps that cross, and those of them that cannot work."""
+"""The relations of the installed apps that cross, and those of them that cannot work.
+
+Each question takes a ``home``, which says where models live: as they do now, or as they might.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,7 +13,7 @@ from django.db.models import Field, Model
 from django.db.models.fields.related import ForeignObject, RelatedField
 
 from ..topology import label_of
-from .homes import home_of
+from .homes import Home, home_of
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,19 @@ class CrossingRelation:
     target: type[Model]
     obstacle: str | None
 
+    @property
+    def models(self) -> tuple[type[Model], ...]:
+        """The models whose tables take part: that between is one."""
+        through = getattr(self.field.remote_field, "through", None)
+        return (self.source, self.target, *([through] if through else ()))
+
     def __str__(self) -> str:
         return f"{self.source._meta.label}.{self.field.name} to {self.target._meta.label}"
 
 
-def crossing_relations(models: Iterable[type[Model]] | None = None) -> Iterator[CrossingRelation]:
+def crossing_relations(
+    models: Iterable[type[Model]] | None = None, home: Home = home_of
+) -> Iterator[CrossingRelation]:
     """Yield the relations of ``models``, by default of all apps, that lead to another database."""
     for model in apps.get_models() if models is None else models:
         if model._meta.proxy:
@@ -37,15 +48,15 @@ def crossing_relations(models: Iterable[type[Model]] | None = None) -> Iterator[
         for field in (*model._meta.local_fields, *model._meta.local_many_to_many):
             target = field.related_model
             if isinstance(field, RelatedField) and isinstance(target, type):
-                obstacle = _obstacle(model, field, target)
-                if home_of(model) != home_of(target) or obstacle:
+                obstacle = _obstacle(model, field, target, home)
+                if home(model) != home(target) or obstacle:
                     yield CrossingRelation(field, model, target, obstacle)
 
 
-def _obstacle(model: type[Model], field: Any, target: type[Model]) -> str | None:
+def _obstacle(model: type[Model], field: Any, target: type[Model], home: Home) -> str | None:
     if field.many_to_many:
-        return _obstacle_between(model, field, target)
-    if home_of(model) == home_of(target):
+        return _obstacle_between(model, field, target, home)
+    if home(model) == home(target):
         return None
     if field.remote_field.parent_link:
         return "a row of the child is one of the parent too, and no query can write both"
@@ -57,29 +68,30 @@ def _obstacle(model: type[Model], field: Any, target: type[Model]) -> str | None
     return None
 
 
-def _obstacle_between(model: type[Model], field: Any, target: type[Model]) -> str | None:
-    home = home_of(field.remote_field.through)
-    if home in {home_of(model), home_of(target)}:
+def _obstacle_between(
+    model: type[Model], field: Any, target: type[Model], home: Home
+) -> str | None:
+    through = field.remote_field.through
+    third = home(through)
+    if third in {home(model), home(target)}:
         return None
-    return (
-        f"the table between, of {field.remote_field.through._meta.label}, is in a third: {home!r}"
-    )
+    return f"the table between, of {through._meta.label}, is in a third: {third!r}"
 
 
-def generic_foreign_keys() -> Iterator[tuple[type[Model], str]]:
+def generic_foreign_keys(home: Home = home_of) -> Iterator[tuple[type[Model], str]]:
     """Yield the models, and their generic foreign keys, that do not live with content types."""
     if not apps.is_installed("django.contrib.contenttypes"):
         return
-    home = home_of(apps.get_model("contenttypes", "ContentType"))
+    core = home(apps.get_model("contenttypes", "ContentType"))
     for model in apps.get_models():
-        if home_of(model) != home and not model._meta.proxy:
+        if home(model) != core and not model._meta.proxy:
             for field in model._meta.private_fields:
                 if getattr(field, "ct_field", None) and hasattr(field, "fk_field"):
                     yield model, field.name
 
 
-def crosses_on_the_way(model: type[Model], path: str) -> bool:
-    """Tell whether a look-up such as ``rider__email`` needs a join into another database.
+def joined_on_the_way(model: type[Model], path: str, home: Home = home_of) -> type[Model] | None:
+    """Return the model in another database that a look-up such as ``rider__email`` joins, if any.
 
     The relation alone does not, if it is the last step: its column is here.
     """
@@ -89,13 +101,14 @@ def crosses_on_the_way(model: type[Model], path: str) -> bool:
             field: Any = current._meta.pk if name == "pk" else current._meta.get_field(name)
         except FieldDoesNotExist:
             # A transform such as ``date``, or an annotation.
-            return False
-        if home_of(current) != home_of(model):
-            return not (isinstance(field, Field) and field.primary_key)
+            return None
+        if home(current) != home(model):
+            is_key = isinstance(field, Field) and field.primary_key
+            return None if is_key else current
         if not field.is_relation or not isinstance(field.related_model, type):
-            return False
+            return None
         current = field.related_model
-    return False
+    return None
 
 
 def by_app(relations: Iterable[CrossingRelation]) -> dict[str, list[CrossingRelation]]:

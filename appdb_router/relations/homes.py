@@ -13,6 +13,9 @@ from ..topology import Topology, get_topology, label_of
 # Its own tables are needed beside the data of every physical database.
 OWN_LABEL = "appdb_router"
 
+# Tells the canonical alias of the database that has the table of a model.
+Home = Callable[[type[Model]], str]
+
 
 def home_of(model: type[Model]) -> str:
     """Return the canonical alias of the database that has the table of ``model``.
@@ -21,6 +24,11 @@ def home_of(model: type[Model]) -> str:
     the default.
     """
     return get_topology().routes.get(label_of(model), "default")
+
+
+def homes_in(topology: Topology) -> Home:
+    """Return what ``home_of`` would be if ``topology`` were in effect."""
+    return lambda model: topology.routes.get(label_of(model), "default")
 
 
 def is_everywhere(model: type[Model]) -> bool:

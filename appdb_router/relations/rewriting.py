@@ -6,7 +6,7 @@ Names of models, fields and look-ups are shown, values never.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from django.db.models import Model
+from django.db.models import Field, Model
 from django.db.models.expressions import Col
 from django.db.models.lookups import Lookup
 
@@ -17,6 +17,7 @@ _ELLIPSIS = "…"
 
 def explain_join(query: Any, name: str, model: type[Model]) -> str:
     """Say why the table that ``query`` calls ``name``, that of ``model``, cannot be joined."""
+    name, model = _behind_the_table_between(query, name, model)
     path = _path(query, name)
     root = query.model
     behind = _names_behind(query, name)
@@ -26,10 +27,9 @@ def explain_join(query: Any, name: str, model: type[Model]) -> str:
     )
     filters = _filters(query.where, behind)
     if filters:
-        target = _called(model, filters)
+        first, second = _two_steps(query, name, model, filters)
         text += (
-            " Ask in two steps:"
-            f" ids = fetch_ids({target}); {root.__name__}.objects.filter({path}__in=ids)"
+            f" Ask in two steps: ids = fetch_ids({first}); {root.__name__}.objects.filter({second})"
             " (from appdb_router.two_steps import fetch_ids)."
         )
     if not filters or _is_used_besides(query, behind):
@@ -46,9 +46,30 @@ def explain_subquery(query: Any, name: str, model: type[Model]) -> str:
     return (
         f"A subquery on {model._meta.label} in the database {home_of(model)!r} is part of a query"
         " on another. Ask it first, and hand over its result:"
-        f" ids = fetch_ids({_called(model, filters)})"
+        f" ids = fetch_ids({_called(model.__name__, filters)})"
         " (from appdb_router.two_steps import fetch_ids), or list(…) of the values that are needed."
     )
+
+
+def _behind_the_table_between(query: Any, name: str, model: type[Model]) -> tuple[str, type[Model]]:
+    """Return the far side of a many-to-many relation, where the query asks for more than keys."""
+    if model._meta.auto_created:
+        for other, source in query.alias_map.items():
+            if query.alias_refcount.get(other) and getattr(source, "parent_alias", None) == name:
+                return other, source.join_field.related_model
+    return name, model
+
+
+def _two_steps(query: Any, name: str, model: Any, filters: list[str]) -> tuple[str, str]:
+    """Return what is asked first, and the filter of the second step."""
+    if not model._meta.auto_created:
+        return _called(model.__name__, filters), f"{_path(query, name)}__in=ids"
+    # Only the table between, which knows the keys of both sides.
+    back = query.alias_map[name].join_field.field
+    relation = _many_to_many(back.remote_field)
+    field = relation if isinstance(relation, Field) else relation.field
+    between = f"{field.model.__name__}.{field.name}.through"
+    return f"{_called(between, filters)}, {back.name!r}", "pk__in=ids"
 
 
 def _path(query: Any, name: str) -> str:
@@ -61,15 +82,15 @@ def _path(query: Any, name: str) -> str:
     names: list[str] = []
     while fields:
         # Two joins are one step of a many-to-many relation, whose table between has no name.
-        step = _many_to_many(*fields[:2]) or fields[0]
-        names.append(step.name)
-        fields = fields[1 if step is fields[0] else 2 :]
+        step = _many_to_many(fields[0])
+        names.append((step or fields[0]).name)
+        fields = fields[2 if step else 1 :]
     return "__".join(names)
 
 
-def _many_to_many(first: Any, second: Any = None) -> Any:
+def _many_to_many(first: Any) -> Any:
     """Return the relation whose table between is that of ``first``, if it leads to one."""
-    if second is None or first.concrete or not first.related_model._meta.auto_created:
+    if first.concrete or not first.related_model._meta.auto_created:
         return None
     through = first.related_model
     relations = first.model._meta.get_fields(include_hidden=True)
@@ -98,9 +119,9 @@ def _asked(path: str, query: Any, behind: set[str]) -> str:
     return f"filter({', '.join(f'{name}={_ELLIPSIS}' for name in names)})" if names else repr(path)
 
 
-def _called(model: type[Model], lookups: Iterable[str]) -> str:
+def _called(model: str, lookups: Iterable[str]) -> str:
     arguments = ", ".join(f"{lookup}={_ELLIPSIS}" for lookup in lookups)
-    return f"{model.__name__}.objects.filter({arguments})"
+    return f"{model}.objects.filter({arguments})"
 
 
 def _filters(where: Any, tables: set[str]) -> list[str]:

@@ -287,11 +287,11 @@ def _server(demands: list[Demand], answers: Mapping[str, Answer]) -> ServerBudge
 def _limit(kind: str, name: str, maximum: int, demands: list[Demand], *, is_pooler: bool) -> Limit:
     own = sum(demand.connections for demand in demands)
     both = own + sum(demand.async_connections for demand in demands)
-    verdicts = (Verdict.POOLER if is_pooler else _judge(number, maximum) for number in (own, both))
+    verdicts = (Verdict.POOLER if is_pooler else judge(number, maximum) for number in (own, both))
     return Limit(kind, name, maximum, own, both, *verdicts)
 
 
-def _judge(number: int, maximum: int) -> Verdict:
+def judge(number: int, maximum: int) -> Verdict:
     if number > maximum:
         return Verdict.TOO_MANY
     return Verdict.ABOVE_HALF if 2 * number > maximum else Verdict.FINE

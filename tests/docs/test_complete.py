@@ -72,6 +72,7 @@ def test_every_command_and_option(commands: dict[str, dict[str, dict[str, str]]]
         "db_check",
         "db_list",
         "db_init",
+        "db_plan",
         "dumpdata",
         "createsuperuser",
         "changepassword",
@@ -83,7 +84,7 @@ def test_every_command_and_option(commands: dict[str, dict[str, dict[str, str]]]
         assert missing(command["options"], section(text, title)) == [], name
 
 
-@pytest.mark.parametrize("name", ["db_cascade", "db_check", "db_list", "db_init"])
+@pytest.mark.parametrize("name", ["db_cascade", "db_check", "db_list", "db_init", "db_plan"])
 def test_the_help_is_that_of_the_documentation(
     commands: dict[str, dict[str, dict[str, str]]], name: str
 ) -> None:

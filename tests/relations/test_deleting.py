@@ -311,7 +311,7 @@ def test_rows_that_stand_elsewhere_stay_alone(people: Project) -> None:
 from django.db import connections
 copy = connections["blog"]
 with copy.schema_editor() as editor:
-    editor.execute("CREATE TABLE people_person (id bigint PRIMARY KEY, name varchar(50), born date)")
+    editor.execute("CREATE TABLE people_person (id bigint, name varchar(50), born date)")
     editor.execute("CREATE TABLE people_badge (id bigint PRIMARY KEY, person_id bigint)")
     editor.execute("INSERT INTO people_person VALUES (%s, 'ann', NULL)", [ann.pk])
 try:

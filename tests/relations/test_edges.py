@@ -81,6 +81,10 @@ def _():
 def _():
     return list(Person.objects.filter(posts_read__title="first"))
 
+@operation("by the key of the other side")
+def _():
+    return list(Person.objects.filter(posts_read=first))
+
 @operation("deleting what refers to anything")
 def _():
     tag = Tag.objects.create(target=ann)
@@ -135,7 +139,14 @@ PARTS = {
     "a content type of nothing": "AttributeError:",
     "a transform": "fetch_ids(Person.objects.filter(born__",
     "beside a condition without a name": "fetch_ids(Person.objects.filter(name=…))",
-    "from the other side": "Person.objects.filter(posts_read",
+    "from the other side": (
+        "as filter(posts_read__title=…) asks. Ask in two steps: ids ="
+        " fetch_ids(Post.objects.filter(title=…)); Person.objects.filter(posts_read__in=ids)"
+    ),
+    "by the key of the other side": (
+        "ids = fetch_ids(Post.readers.through.objects.filter(post=…), 'person');"
+        " Person.objects.filter(pk__in=ids)"
+    ),
 }
 IMPLICIT = """
 @operation("select_related()")

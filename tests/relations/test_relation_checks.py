@@ -154,14 +154,14 @@ def test_without_content_types(split: Project) -> None:
 
 ADMIN = """
 from django.contrib import admin
-from django.db.models import F
+from django.db.models.functions import Lower
 from blog.models import Post
 
 @admin.register(Post)
 class PostAdmin(admin.ModelAdmin):
     list_display = ["title", "author"]
     search_fields = ["title", "=author__name", "author__pk", "author__name__first_char"]
-    ordering = ["-author__name", "author", "nobody", "title__lower", F("id").asc()]
+    ordering = ["-author__name", "author", "nobody", "title__lower", Lower("title")]
     date_hierarchy = "author__born"
     list_filter = ["author", "editor__name", ("author", admin.RelatedFieldListFilter)]
 """

@@ -57,6 +57,7 @@ from appdb_router.services.checking import Finding, Kind, Report, check
 from appdb_router.services.concluding import conclude
 from appdb_router.services.content_types import written_elsewhere
 from appdb_router.services.creating import CreateOptions, create_database, ensure_database
+from appdb_router.services.drawing import as_dot, as_mermaid
 from appdb_router.services.initialising import (
     Options,
     Outcome,
@@ -68,10 +69,15 @@ from appdb_router.services.initialising import (
 from appdb_router.services.inspecting import Gap
 from appdb_router.services.listing import Entry, list_databases
 from appdb_router.services.migrating import Executor, is_up_to_date, migrate
+from appdb_router.services.planning import Part, Plan, plan_split
 from appdb_router.services.probing import Probe, Status, probe, probe_all
+from appdb_router.services.reaching import Reach, Statement
 from appdb_router.services.repairing import Repair, plan_repairs, repair
+from appdb_router.services.splitting import Crossing
 from appdb_router.services.timeouts import Timeouts
+from appdb_router.services.tying import Tie
 from appdb_router.services.verifying import verify
+from appdb_router.services.weighing import Precision, TableSize, Weight
 from appdb_router.sessions import AppSession, aclose_all, get_app_session
 from appdb_router.topology import Database, Topology, get_topology
 from appdb_router.transaction import Atomic, allow_writes, atomic, on_all_commits, on_commit
@@ -358,6 +364,59 @@ def of_limit(limit: Limit) -> None:
     assert_type(limit.is_excessive, bool)
     verdicts = [Verdict.FINE, Verdict.ABOVE_HALF, Verdict.TOO_MANY, Verdict.POOLER]
     assert_type(verdicts, list[Verdict])
+
+
+def of_planning() -> None:
+    plan = plan_split(get_topology(), ["driver"], workers=4, threads=2, timeout=2)
+    assert_type(plan, Plan)
+    assert_type((plan.parts, plan.crossings), tuple[tuple[Part, ...], tuple[Crossing, ...]])
+    assert_type(plan.routes, Mapping[str, str])
+    assert_type(plan.generic_foreign_keys, Mapping[str, list[str]])
+    assert_type(plan.admin_options, Mapping[str, list[str]])
+    assert_type(plan.statements, tuple[Statement, ...])
+    assert_type((plan.unread, plan.unreadable), tuple[tuple[Statement, ...], tuple[str, ...]])
+    assert_type((plan.reaches, plan.ties), tuple[tuple[Reach, ...], tuple[Tie, ...]])
+    assert_type((plan.together, plan.budget), tuple[Mapping[str, list[str]], Budget])
+    assert_type((as_mermaid(plan), as_dot(plan)), tuple[str, str])
+    assert_type(plan.as_dict(), dict[str, Any])
+    for part in plan.parts:
+        assert_type((part.alias, part.source), tuple[str, str])
+        assert_type((part.labels, part.is_there), tuple[tuple[str, ...], bool])
+        assert_type(part.as_dict(), dict[str, Any])
+        of_weight(part.weight)
+    for tie in plan.ties:
+        assert_type((tie.labels, tie.reasons), tuple[tuple[str, str], tuple[str, ...]])
+        assert_type(tie.as_dict(), dict[str, Any])
+    for crossing in plan.crossings:
+        assert_type((crossing.label, crossing.name, crossing.kind), tuple[str, str, str])
+        assert_type((crossing.target, crossing.target_label), tuple[str, str])
+        assert_type((crossing.obstacle, crossing.is_new), tuple[str | None, bool])
+        assert_type((crossing.lost, crossing.instead), tuple[str, str])
+
+
+def of_weight(weight: Weight) -> None:
+    assert_type((weight.rows, weight.bytes), tuple[int, int | None])
+    assert_type((weight.is_exact, weight.error), tuple[bool, str | None])
+    assert_type((weight.missing, weight.of(["trip"])), tuple[tuple[str, ...], Weight])
+    assert_type(weight.as_dict(), dict[str, Any])
+    for size in weight.tables:
+        assert_type(size, TableSize)
+        assert_type((size.table, size.rows, size.bytes), tuple[str, int | None, int | None])
+        assert_type(size.precision, Precision)
+    precisions = [Precision.COUNTED, Precision.ESTIMATED, Precision.AT_LEAST]
+    assert_type(precisions, list[Precision])
+
+
+def of_reaching(statement: Statement, reach: Reach) -> None:
+    assert_type((statement.label, statement.path, statement.line), tuple[str, str, int])
+    assert_type((statement.kind, statement.alias), tuple[str, str])
+    assert_type(statement.tables, Mapping[str, tuple[str, str]])
+    assert_type((statement.aliases, statement.labels), tuple[set[str], set[str]])
+    assert_type((statement.is_whole, statement.as_dict()), tuple[bool, dict[str, Any]])
+    assert_type((reach.label, reach.migration, reach.target), tuple[str, str, str])
+    assert_type((reach.asks_for, reach.is_dependency), tuple[str, bool])
+    assert_type((reach.path, reach.line), tuple[str | None, int | None])
+    assert_type(reach.as_dict(), dict[str, Any])
 
 
 def of_mistakes(model: type[models.Model]) -> None:
