@@ -2,8 +2,9 @@
 
 from typing import ClassVar
 
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
+
+from .fields import JSONTextField
 
 
 class PendingDeletion(models.Model):
@@ -14,8 +15,8 @@ class PendingDeletion(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    values = models.JSONField(encoder=DjangoJSONEncoder)
-    relations = models.JSONField()
+    values = JSONTextField()
+    relations = JSONTextField()
     created = models.DateTimeField(auto_now_add=True)
 
     class Meta:  # noqa: D106

@@ -1,7 +1,7 @@
 """Lines on a terminal that show what is being worked at."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -38,7 +38,8 @@ class ProgressLines:
     @contextmanager
     def without(self, name: str) -> Iterator[None]:
         """Remove the line of ``name``, and all lines as long as something else is written."""
-        if name in self._lines:
+        # What was stopped before it was begun has none.
+        with suppress(KeyError):
             self._progress.remove_task(self._lines.pop(name))
         self._progress.stop()
         try:

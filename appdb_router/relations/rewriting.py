@@ -8,7 +8,6 @@ from typing import Any
 
 from django.db.models import Field, Model
 from django.db.models.expressions import Col
-from django.db.models.lookups import Lookup
 
 from .homes import home_of
 
@@ -128,7 +127,7 @@ def _filters(where: Any, tables: set[str]) -> list[str]:
     """Return the look-ups on columns of ``tables``, as keywords of ``filter()``."""
     found = []
     for lookup in _lookups(where):
-        column = lookup.lhs
+        column: Any = getattr(lookup, "lhs", None)
         while not isinstance(column, Col) and hasattr(column, "lhs"):
             column = column.lhs
         if isinstance(column, Col) and column.alias in tables:
@@ -142,7 +141,7 @@ def _lookups(node: Any) -> Iterator[Any]:
     for child in node.children:
         if hasattr(child, "children"):
             yield from _lookups(child)
-        elif isinstance(child, Lookup):
+        else:
             yield child
 
 

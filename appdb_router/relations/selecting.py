@@ -46,9 +46,7 @@ class Crossing:
 
 
 def crossings_of(query: Any) -> list[Crossing]:
-    """Return where the paths of ``query.select_related`` leave the database."""
-    if not query.select_related:
-        return []
+    """Return where the paths of ``query.select_related``, which has some, leave the database."""
     return list(_crossings(query.model, query.select_related, query.max_depth, "", ""))
 
 

@@ -353,13 +353,16 @@ try:
     profile = Profile.objects.get()
     profile.pk = 1
     print(profile.delete(using="people"))
+    from django.db.models.deletion import Collector
+    collector = Collector(using="people", origin=post)
+    print(collector.related_objects(Comment, [Comment._meta.get_field("post")], [post]).db)
 finally:
     with connections["people"].schema_editor() as editor:
         editor.delete_model(Profile)
 """,
     )
 
-    assert result.stdout == "(1, {'blog.Profile': 1})\n"
+    assert result.stdout == "(1, {'blog.Profile': 1})\npeople\n"
     assert counts(people) == [1, 1, 2, 1, 0]
 
 

@@ -90,6 +90,30 @@ def _():
     tag = Tag.objects.create(target=ann)
     return tag.delete()
 
+@operation("a union within one database")
+def _():
+    return Post.objects.filter(pk=first.pk).union(Post.objects.filter(pk=second.pk)).count()
+
+@operation("an object of a database that was added by hand")
+def _():
+    from django.db import router
+    ann._state.db = "replica"
+    return router.allow_relation(ann, first)
+
+@operation("the words of a note")
+def _():
+    from appdb_router.models import PendingDeletion
+    return str(PendingDeletion(values=[1, 2], relations=["a.B.c"]))
+
+@operation("hooks that are there already")
+def _():
+    from appdb_router.relations.hooks import hooks
+    places = [(hook, hook.find_owner()) for hook in hooks()]
+    before = [hook.find(owner) for hook, owner in places]
+    for hook, _ in places:
+        hook.install()
+    return before == [hook.find(owner) for hook, owner in places]
+
 @operation("a note that somebody else has carried out")
 def _():
     return carry_out("people", 0).done
@@ -125,6 +149,10 @@ EXPECTED: dict[str, Any] = {
         " author in Python."
     ),
     "deleting what refers to anything": [1, {"blog.Tag": 1}],
+    "a union within one database": 2,
+    "an object of a database that was added by hand": False,
+    "the words of a note": "2 rows deleted, for a.B.c",
+    "hooks that are there already": True,
     "a note that somebody else has carried out": 0,
     "fetching too many": (
         "TooManyRowsError: More than 2 rows of people.Person match, too many for a query in two"
