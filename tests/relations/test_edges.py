@@ -92,7 +92,8 @@ def _():
 
 @operation("a union within one database")
 def _():
-    return Post.objects.filter(pk=first.pk).union(Post.objects.filter(pk=second.pk)).count()
+    posts = Post.objects.order_by()
+    return posts.filter(pk=first.pk).union(posts.filter(pk=second.pk)).count()
 
 @operation("an object of a database that was added by hand")
 def _():
