@@ -49,7 +49,7 @@ class GuardedConnectionHandler(OpenConnectionHandler):
 
     def circuit_of(self, alias: str) -> "Circuit":
         """Return the circuit of the physical database of ``alias``."""
-        canonical = get_topology().canonical_aliases.get(alias, alias)
+        canonical = get_topology().canonical_of(alias)
         circuit = self._circuits.get(canonical)
         # Of two threads that are here at once, the first one's circuit is that of both.
         return circuit or self._circuits.setdefault(canonical, self._make_circuit(canonical))

@@ -42,7 +42,7 @@ class CircuitOpenError(DatabaseUnavailableError):
 def labels_at(alias: str) -> tuple[str, ...]:
     """Return the labels of the apps whose physical database is that of ``alias``."""
     topology = get_topology()
-    canonical = topology.canonical_aliases.get(alias, alias)
+    canonical = topology.canonical_of(alias)
     databases = topology.databases.values()
     return tuple(
         sorted(

@@ -86,5 +86,5 @@ class AppDatabaseRouter:
         if app_label == OWN_LABEL:
             return True
         topology = self._topology
-        canonical_alias = topology.canonical_aliases.get(db, db)
+        canonical_alias = topology.canonical_of(db)
         return canonical_alias == topology.routes.get(app_label, "default")

@@ -86,6 +86,13 @@ class Topology:
         """The canonical alias that holds ``contenttypes``, or ``None`` if that is not installed."""
         return self.routes[self.core_label] if self.core_label else None
 
+    def canonical_of(self, alias: str) -> str:
+        """Return the alias that stands for the physical database of ``alias``.
+
+        An alias that was added by hand stands for itself.
+        """
+        return self.canonical_aliases.get(alias, alias)
+
     def database_of(self, label: str) -> Database:
         """Return the alias of the app ``label``, or of its group; a shared alias as it is.
 

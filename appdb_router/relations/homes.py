@@ -38,7 +38,7 @@ def is_everywhere(model: type[Model]) -> bool:
 
 def canonical(alias: str) -> str:
     """Return the alias that stands for the physical database of ``alias``."""
-    return get_topology().canonical_aliases.get(alias, alias)
+    return get_topology().canonical_of(alias)
 
 
 def is_routed(alias: str) -> bool:

@@ -20,7 +20,7 @@ _OF_PERMISSIONS = {"auth", "contenttypes"}
 def core_for(alias: str) -> str | None:
     """Return the core alias, if ``alias`` is another and its apps have models; else ``None``."""
     topology = get_topology()
-    here = topology.canonical_aliases.get(alias, alias)
+    here = topology.canonical_of(alias)
     core = topology.core_alias
     if core in {None, here} or not any(_models(label, apps) for label in labels_on(alias)):
         return None
@@ -30,7 +30,7 @@ def core_for(alias: str) -> str | None:
 def labels_on(alias: str) -> list[str]:
     """Return the apps whose database ``alias`` stands for, without the one that is everywhere."""
     topology = get_topology()
-    here = topology.canonical_aliases.get(alias, alias)
+    here = topology.canonical_of(alias)
     labels = (label for label, home in topology.routes.items() if home == here)
     return sorted(label for label in labels if label != OWN_LABEL)
 

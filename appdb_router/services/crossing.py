@@ -20,7 +20,7 @@ def refuse_crossing(using: str, plan: Iterable[tuple[Migration, bool]]) -> None:
     like). Other foreign keys become plain columns.
     """
     topology = get_topology()
-    here = topology.canonical_aliases.get(using, using)
+    here = topology.canonical_of(using)
     found = [
         f"{owner}.{name} to {target} in {topology.routes[label]!r} ({migration})"
         for migration, is_backwards in plan

@@ -98,7 +98,7 @@ def applicable(
     one as well, which says nothing about their tables.
     """
     topology = get_topology()
-    here = topology.canonical_aliases.get(alias, alias)
+    here = topology.canonical_of(alias)
     asked: set[str] = set()
     ready: list[Migration] = []
     waiting: dict[Key, str] = {}

@@ -18,6 +18,7 @@ from django.db.migrations.operations.base import Operation
 from django.utils.module_loading import import_string
 
 from ..exceptions import DatabaseOperationError
+from ..relations.homes import canonical
 from ..topology import get_topology
 from .executing import AppExecutor
 from .loading import replace_operations
@@ -47,7 +48,7 @@ class RenameContentTypes(Operation):
     ) -> None:
         """Rename on the core alias, now if it is the one that is migrated."""
         core = _core_alias()
-        if _canonical(schema_editor.connection.alias) == core:
+        if canonical(schema_editor.connection.alias) == core:
             _rename(core, app_label, self.pairs)
         else:
             _record_on_core(core, (app_label, self.migration.name))
@@ -60,7 +61,7 @@ class RenameContentTypes(Operation):
         to_state: Any,  # noqa: ARG002
     ) -> None:
         """Rename back where the record is taken back."""
-        if _canonical(schema_editor.connection.alias) == _core_alias():
+        if canonical(schema_editor.connection.alias) == _core_alias():
             back = [(new, old) for old, new in reversed(self.pairs)]
             _rename(_core_alias(), app_label, back)
 
@@ -77,7 +78,7 @@ def renames(migration: Migration) -> list[Pair]:
 def add_renames(using: str, plan: Iterable[tuple[Migration, bool]]) -> None:
     """Add the renaming of content types to the migrations of ``plan`` that need it on ``using``."""
     topology = get_topology()
-    core, here = topology.core_alias, _canonical(using)
+    core, here = topology.core_alias, canonical(using)
     migrations = [migration for migration, _ in plan]
     # With the table of content types there are none yet.
     if core is None or any(item.app_label == "contenttypes" for item in migrations):
@@ -146,7 +147,3 @@ def _content_type() -> Any:
 def _core_alias() -> str:
     # Without one, nothing was added.
     return str(get_topology().core_alias)
-
-
-def _canonical(alias: str) -> str:
-    return get_topology().canonical_aliases.get(alias, alias)

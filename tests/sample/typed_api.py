@@ -215,6 +215,7 @@ def of_topology() -> None:
     assert_type(topology.routes, Mapping[str, str])
     assert_type(topology.canonical_aliases, dict[str | None, str])
     assert_type((topology.core_label, topology.core_alias), tuple[str | None, str | None])
+    assert_type(topology.canonical_of("driver"), str)
     assert_type(topology.groups, tuple[tuple[str, ...], ...])
     assert_type(topology.group_of("driver"), tuple[str, ...])
     assert_type(topology.base_dir, Path)
