@@ -79,7 +79,7 @@ class TooManyRowsError(ValueError):
 
 
 class MoveError(DatabaseOperationError):
-    """The move of an app's data cannot be begun or go on; nothing was lost, and the way on is named.
+    """The move of an app's data cannot be begun or go on; nothing was lost.
 
     ``exit_code`` is that of the command for this cause.
     """
