@@ -21,6 +21,7 @@ from rich.progress import (
 from ..services.moving.copying import Copied
 from ..services.moving.journal import Phase
 from ..terminal import Terminal
+from .sizes import bytes_text
 
 # Seconds between two lines about one table, where lines are all there is.
 _PAUSE = 10
@@ -151,15 +152,4 @@ def rows_of(copied: Copied) -> str:
 
 def describe_copied(copied: Copied) -> str:
     """Return in words how far the copy of a table is."""
-    return f"{copied.table}: {rows_of(copied)}, {size(copied.bytes)}"
-
-
-def size(count: float) -> str:
-    """Return a number of bytes as people read it."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            break
-        count /= 1000
-    else:
-        unit = "TB"
-    return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+    return f"{copied.table}: {rows_of(copied)}, {bytes_text(copied.bytes)}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ..services.moving.preflight import MovePlan
 from ..services.moving.status import NOT_BEGUN, MoveStatus
-from .move_progress import size
+from .sizes import bytes_text
 
 
 def plan_lines(plan: MovePlan) -> Iterator[str]:
@@ -13,11 +13,11 @@ def plan_lines(plan: MovePlan) -> Iterator[str]:
     mode = "while the app writes" if plan.is_online else "while the app's writes are refused"
     yield f"{apps}: from {plan.source} to {plan.target}, {mode}"
     for table in plan.tables:
-        weight = f", {size(table.bytes)}" if table.bytes is not None else ""
+        weight = f", {bytes_text(table.bytes)}" if table.bytes is not None else ""
         yield f"  {table.name}: about {table.rows:,} rows{weight}"
     if plan.tables:
         yield (
-            f"In all about {plan.rows:,} rows, {size(plan.bytes)}; roughly {duration(plan.seconds)}"
+            f"In all about {plan.rows:,} rows, {bytes_text(plan.bytes)}; roughly {duration(plan.seconds)}"
         )
     for text in plan.notes:
         yield f"Note: {text}"
@@ -35,7 +35,7 @@ def status_lines(status: MoveStatus) -> Iterator[str]:
     )
     for table in status.tables:
         done = "" if table["is_copied"] else ", not all yet"
-        yield f"  {table['table']}: {table['rows']:,} rows copied, {size(table['bytes'])}{done}"
+        yield f"  {table['table']}: {table['rows']:,} rows copied, {bytes_text(table['bytes'])}{done}"
     if status.phase != NOT_BEGUN:
         yield f"  {status.behind:,} changes to follow; begun {status.created}"
 

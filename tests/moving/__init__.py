@@ -1,0 +1,1 @@
+"""Moving an app, on real servers."""
