@@ -13,12 +13,10 @@ def plan_lines(plan: MovePlan) -> Iterator[str]:
     mode = "while the app writes" if plan.is_online else "while the app's writes are refused"
     yield f"{apps}: from {plan.source} to {plan.target}, {mode}"
     for table in plan.tables:
-        weight = f", {bytes_text(table.bytes)}" if table.bytes is not None else ""
-        yield f"  {table.name}: about {table.rows:,} rows{weight}"
+        yield f"  {table.name}: about {table.rows:,} rows, {bytes_text(table.bytes)}"
     if plan.tables:
-        yield (
-            f"In all about {plan.rows:,} rows, {bytes_text(plan.bytes)}; roughly {duration(plan.seconds)}"
-        )
+        weight = bytes_text(plan.bytes)
+        yield f"In all about {plan.rows:,} rows, {weight}; roughly {duration(plan.seconds)}"
     for text in plan.notes:
         yield f"Note: {text}"
     for text in plan.failures:
@@ -35,7 +33,8 @@ def status_lines(status: MoveStatus) -> Iterator[str]:
     )
     for table in status.tables:
         done = "" if table["is_copied"] else ", not all yet"
-        yield f"  {table['table']}: {table['rows']:,} rows copied, {bytes_text(table['bytes'])}{done}"
+        weight = bytes_text(table["bytes"])
+        yield f"  {table['table']}: {table['rows']:,} rows copied, {weight}{done}"
     if status.phase != NOT_BEGUN:
         yield f"  {status.behind:,} changes to follow; begun {status.created}"
 

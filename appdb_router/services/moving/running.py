@@ -47,7 +47,7 @@ class MoveOptions:
     verify: Verification = Verification.CHECKSUM
     max_lag: int = 1000
     # Below PostgreSQL's deadlock_timeout, so that it is not the server that ends somebody.
-    lock_wait: float = 0.5
+    lock_wait: float = 0.2
     cut_over_timeout: float = 60
 
     def as_dict(self) -> dict[str, Any]:
