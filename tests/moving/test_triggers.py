@@ -284,7 +284,7 @@ def _():
 
     text = (
         "appdb_router: App 'shop' moved from 'default' to 'other' at 2026-07-08 09:10 UTC. Write"
-        " there: this table is kept for the way back."
+        " there; this table is for the way back."
     )
     long = f"appdb_router: {'x' * 200}%'\\"
     if engine == "mariadb":
@@ -332,8 +332,7 @@ def _():
             refuse_writes(tables, connection, "shop", TOKEN, reason)
         return are_refused(tables, connection, "shop"), [
             refusal(connection, statement)[:22]
-            for statement in ("TRUNCATE shop_item", "UPDATE shop_item SET size = 1 WHERE false",
-                              "COPY shop_item FROM STDIN")
+            for statement in ("TRUNCATE shop_item", "UPDATE shop_item SET size = 1 WHERE false")
         ]
 
 @fact("as a replica")
@@ -372,7 +371,7 @@ def _():
 
     assert facts == {
         "rolled back": [True, False],
-        "committed": [True, ["appdb_router: App 'shop"[:22]] * 3],
+        "committed": [True, ["appdb_router: App 'shop"[:22]] * 2],
         "as a replica": "appdb_router: App 'shop"[:22],
         "switched off": [False, True],
         "locked": [[["0"]], "OperationalError", "canceling statement due to lock timeout"],
@@ -506,14 +505,14 @@ def _():
 @fact("triggers as they were")
 def _():
     def ids():
-        return rows(connection, "SELECT oid FROM pg_trigger WHERE NOT tgisinternal ORDER BY oid")
+        return rows(connection, "SELECT oid, xmin::text FROM pg_trigger ORDER BY oid")
     with one() as connection:
         before = ids()
         capture_changes(tables, connection, "shop", TOKEN)
         kept = ids()
         capture_changes(tables, connection, "shop", "another")
         body = rows(connection, "SELECT count(*) FROM pg_proc WHERE prosrc LIKE '%another%'")
-        return before == kept == ids(), body
+        return before == kept, before == ids(), body
 
 @fact("somebody writes")
 def _():
@@ -537,7 +536,7 @@ def _():
         "WITH": keys(["1"], ["1"]),
         "as a replica": [["1"]],
         "a role without rights on the queue": [["1"]],
-        "triggers as they were": [True, [[2]]],
+        "triggers as they were": [True, False, [[2]]],
         "somebody writes": "canceling statement due to lock timeout",
     }
 

@@ -70,7 +70,7 @@ _QUEUE = """
     WHERE pg_class.oid = %s::regclass
 """
 _FOUND = """
-    SELECT tgname, tgenabled, prosrc
+    SELECT tgname, tgenabled::text, prosrc
     FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid
     WHERE tgrelid = to_regclass(%s) AND tgname = ANY(%s)
 """

@@ -10,8 +10,8 @@ _TIME = "%Y-%m-%d %H:%M %Z"
 def moved_away(label: str, home: str, away: str, moment: datetime) -> str:
     """Return why nobody may write to the tables in ``away``, which the app left for ``home``."""
     return (
-        f"App {label!r} moved from {away!r} to {home!r} at {moment:{_TIME}}. Write there: this"
-        " table is kept for the way back."
+        f"App {label!r} moved from {away!r} to {home!r} at {moment:{_TIME}}. Write there; this"
+        " table is for the way back."
     )
 
 

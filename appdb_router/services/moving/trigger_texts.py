@@ -22,7 +22,7 @@ def object_name(purpose: str, label: str, table: str) -> str:
     It is for people to read as far as there is room; then a digest tells it from others.
     """
     whole = f"appdb_router_{purpose}_{label}_{table}"
-    name = re.sub(r"\W", "_", whole, flags=re.ASCII)
+    name = re.sub(r"\W", "_", whole, flags=re.ASCII).lower()
     if name == whole and len(name) <= _LONGEST:
         return name
     digest = sha256(whole.encode()).hexdigest()[:10]
