@@ -20,6 +20,7 @@ __all__ = [
     "among",
     "batches",
     "between",
+    "column_field",
     "column_type",
     "key_texts",
     "next_boundary",
@@ -60,13 +61,21 @@ def quoted(connection: BaseDatabaseWrapper, names: Iterable[str], row: str = "")
 
 
 def column_type(table: MovedTable, column: str) -> str:
-    """Return the internal type of the field of ``column``: of a relation, that of its target."""
-    field: Any = next(
-        field for field in table.model._meta.local_concrete_fields if field.column == column
-    )
-    while field.remote_field:
+    """Return the internal type of the field of ``column``: of a relation, that of its target.
+
+    It is empty for a column that no field knows.
+    """
+    field: Any = column_field(table, column)
+    return "" if field is None else str(field.get_internal_type())
+
+
+def column_field(table: MovedTable, column: str) -> Any:
+    """Return the field whose values ``column`` holds: for a relation, the one it refers to."""
+    fields: Any = table.model._meta.local_concrete_fields
+    field = next((field for field in fields if field.column == column), None)
+    while field is not None and field.remote_field:
         field = field.target_field
-    return str(field.get_internal_type())
+    return field
 
 
 def key_texts(table: MovedTable, connection: BaseDatabaseWrapper, row: str = "") -> list[str]:
