@@ -181,7 +181,7 @@ def _():
         "the key itself": keys(["3"], ["30"]),
         "none": [],
         "delete": keys(["2"]),
-        "two columns": keys(["7", "it's \"so\" % ä"]),
+        "two columns": keys(["7", 'it\'s "so" % ä']),
         "without a key": [],
         "rolled back": [],
         "passing": [[], keys(["1"]), keys(["1"])],
