@@ -15,6 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 from django.utils.asyncio import async_unsafe
 
+from .blocks import is_in_block
 from .topology import alias_for, label_for
 from .transaction_guard import allowed
 
@@ -186,9 +187,7 @@ def _check_callable(name: str, func: object) -> None:
 
 def _is_in_transaction(connection: BaseDatabaseWrapper) -> bool:
     if connection.in_atomic_block:
-        # The attribute is Django's own, and its stubs do not have it.
-        blocks: list[Any] = [*connection.atomic_blocks]
-        return not all(block._from_testcase for block in blocks)
+        return is_in_block(connection)
     # Without autocommit nobody knows, and Django's ``on_commit`` refuses.
     return connection.connection is not None and not connection.autocommit
 

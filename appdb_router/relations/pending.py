@@ -12,6 +12,7 @@ from django.db import OperationalError, ProgrammingError, connections, transacti
 from django.db.models import QuerySet
 from django.db.models.deletion import Collector
 
+from ..blocks import is_in_block
 from ..exceptions import DatabaseOperationError
 from .homes import home_of
 
@@ -62,16 +63,13 @@ def carry_out_soon(using: str, keys: Sequence[int]) -> None:
     A failure is logged, and the note stays for ``db_cascade``. In a ``TestCase`` nothing ever
     commits, so if its own transaction is the only one, that is now too.
     """
-    connection: Any = connections[using]
+    connection = connections[using]
     work = partial(_carry_out_logged, using, keys)
-    if not connection.in_atomic_block:
-        # Without autocommit, nobody says when it has committed: that is for ``db_cascade``.
-        if connection.get_autocommit():
-            work()
-    elif all(block._from_testcase for block in connection.atomic_blocks):
-        work()
-    else:
+    if is_in_block(connection):
         transaction.on_commit(work, using=using)
+    elif connection.in_atomic_block or connection.get_autocommit():
+        work()
+    # Without autocommit, nobody says when it has committed: that is for ``db_cascade``.
 
 
 def _carry_out_logged(using: str, keys: Sequence[int]) -> None:
