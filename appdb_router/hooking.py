@@ -11,6 +11,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 import django
+from django.apps import apps
 
 from .exceptions import ConfigurationError
 
@@ -97,6 +98,14 @@ def install(hooks: Iterable[Hook]) -> None:
         hook.find()
     for hook in wanted:
         hook.install()
+
+
+def forget_managers() -> None:
+    """Let the managers of relations be made anew: another app may have used one already."""
+    for model in apps.get_models(include_auto_created=True):
+        for descriptor in vars(model).values():
+            if "related_manager_cls" in getattr(descriptor, "__dict__", ()):
+                del descriptor.related_manager_cls
 
 
 def _inherited(owner: type, function: Callable[..., Any]) -> Callable[..., Any]:

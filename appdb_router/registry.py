@@ -11,10 +11,11 @@ from django.db.models import Model
 from django.utils.asyncio import async_unsafe
 
 from . import closing
+from .aliases import alias_for
 from .display import display_url
 from .registering import Registration, register_database, unregister_database
 from .revealing import revealed_url
-from .topology import Database, alias_for, get_topology
+from .topology import Database, get_topology
 
 __all__ = [
     "AppDatabase",

@@ -8,7 +8,7 @@ from threading import Lock
 
 from django.apps import apps
 
-from ..hooking import Feature, Hook, install
+from ..hooking import Feature, Hook, forget_managers, install
 from ..topology import Topology
 from . import deleting, generic, joins, many_to_many, schema, selecting
 
@@ -133,13 +133,5 @@ def install_for(*, topology: Topology, **_kwargs: object) -> None:
         if _installed or len(topology.canonical_databases()) < 2:
             return
         install(hooks())
-        _forget_managers()
+        forget_managers()
         _installed = True
-
-
-def _forget_managers() -> None:
-    """Let the managers of relations be made anew: another app may have used one already."""
-    for model in apps.get_models(include_auto_created=True):
-        for descriptor in vars(model).values():
-            if hasattr(descriptor, "through"):
-                vars(descriptor).pop("related_manager_cls", None)

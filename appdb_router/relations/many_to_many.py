@@ -12,7 +12,7 @@ from django.core.exceptions import EmptyResultSet
 from django.db import NotSupportedError
 from django.db.models import Expression, Field, Model, QuerySet
 
-from .homes import at_home, home_of
+from .homes import asked_home_of, at_home, home_of
 
 
 class LinkedValues(Expression):
@@ -75,7 +75,7 @@ class _CrossingManager:
     @property
     def _is_away(self) -> bool:
         """Whether the objects are in another database than the table between."""
-        return home_of(self.model) != home_of(self.through)
+        return asked_home_of(self.model) != asked_home_of(self.through)
 
     def _at_home(self, alias: str | None) -> str | None:
         """Return where to look for the objects when Django says ``alias``.
