@@ -149,6 +149,13 @@ class Topology:
         self.alias_of(label)
         return next((group for group in self.groups if label in group), (label,))
 
+    def aliases_of(self, label: str) -> tuple[str, ...]:
+        """Return the canonical aliases whose databases have the tables of the app ``label``.
+
+        These are two while it is moved. Raises ``UnknownLabelError`` if no such app is installed.
+        """
+        return self.moves[label].aliases if label in self.moves else (self.alias_of(label),)
+
     def has_tables(self, label: str, alias: str) -> bool:
         """Tell whether the database of ``alias`` has the tables of the app ``label``.
 

@@ -4,6 +4,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import SynchronousOnlyOperation
@@ -99,6 +100,8 @@ def _ask(connection: BaseDatabaseWrapper, label: str) -> MoveState:
 
 def _read(connection: BaseDatabaseWrapper, label: str) -> MoveState:
     """Read the row by the driver alone: it is none of the project's queries."""
+    if _is_missing_file(connection):
+        return NOT_BEGUN
     connection.ensure_connection()
     with connection.wrap_database_errors, closing(connection.create_cursor()) as cursor:
         if connection.alias not in _with_table:
@@ -108,6 +111,14 @@ def _read(connection: BaseDatabaseWrapper, label: str) -> MoveState:
         cursor.execute(_STATE, [label])
         row = cursor.fetchone()
     return MoveState(*row) if row else NOT_BEGUN
+
+
+def _is_missing_file(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether asking would create the file of an SQLite database."""
+    if connection.vendor != "sqlite" or connection.connection is not None:
+        return False
+    name = str(connection.settings_dict["NAME"])
+    return not name.startswith((":memory:", "file:")) and not Path(name).exists()
 
 
 def _has_table(connection: BaseDatabaseWrapper, cursor: Any) -> bool:

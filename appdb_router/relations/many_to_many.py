@@ -42,7 +42,7 @@ class LinkedValues(Expression):
 def _links(source: "Field[Any, Any]", target: "Field[Any, Any]") -> "QuerySet[Any]":
     """Return the rows of the table between that have a target, on its own database."""
     through: Any = source.model
-    rows: QuerySet[Any] = through._base_manager.using(home_of(through))
+    rows: QuerySet[Any] = through._base_manager.using(asked_home_of(through))
     return rows.filter(**{f"{target.name}__isnull": False})
 
 
@@ -124,7 +124,7 @@ class _CrossingManager:
         # One without filters means all, and nobody asks for it.
         has_filters = getattr(removed_vals, "_has_filters", bool)()
         if self._is_away and has_filters:
-            objects = removed_vals.using(home_of(self.model))
+            objects = removed_vals.using(asked_home_of(self.model))
             removed_vals = list(objects.values_list(self._target_name, flat=True))
         return stock._build_remove_filters(removed_vals)
 

@@ -14,7 +14,7 @@ from django.db.models.deletion import Collector
 
 from ..blocks import is_in_block
 from ..exceptions import DatabaseOperationError
-from .homes import home_of
+from .homes import asked_home_of
 
 _logger = logging.getLogger("appdb_router.relations")
 
@@ -204,7 +204,7 @@ class _Gone:
 
 
 def _foreign(relation: str, key: Any, gone: list[Any]) -> _Step:
-    alias = home_of(key.model)
+    alias = asked_home_of(key.model)
     objects = key.model._base_manager.using(alias).filter(**{f"{key.name}__in": gone})
     on_delete = key.remote_field.on_delete
 
@@ -216,7 +216,7 @@ def _foreign(relation: str, key: Any, gone: list[Any]) -> _Step:
 
 
 def _generic(relation: str, generic: Any, gone: list[Any]) -> _Step:
-    alias = home_of(generic.related_model)
+    alias = asked_home_of(generic.related_model)
     key = generic.model._meta.pk
     owners = [generic.model.from_db(None, [key.attname], [value]) for value in gone]
     objects = generic.bulk_related_objects(owners, alias)

@@ -18,11 +18,11 @@ def refuse_moving(using: str, plan: Iterable[tuple[Migration, bool]]) -> None:
     here = get_topology().canonical_of(using)
     migrations = [migration for migration, _ in plan]
     for move in active_moves():
-        if here not in move.aliases:
+        found = [str(item) for item in migrations if item.app_label in move.labels]
+        if not found or here not in move.aliases:
             continue
         state = look_up(move)
-        found = [str(item) for item in migrations if item.app_label in move.labels]
-        if found and state.has_begun and not state.is_finalized:
+        if state.has_begun and not state.is_finalized:
             raise DatabaseOperationError(
                 f"The data of the app {move.leader!r} is being moved from {move.source!r} to"
                 f" {move.target!r} ({state.phase}), so {', '.join(found)} cannot be applied to"
