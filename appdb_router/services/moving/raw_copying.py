@@ -86,31 +86,35 @@ def stream(connection: BaseDatabaseWrapper, statement: str) -> Iterator[bytes]:
     Closing it before the end cancels the statement. The driver's own way hands every row to Python.
     """
     with connection.cursor() as cursor, connection.wrap_database_errors:
+        driver = connection.Database
         pgconn = cursor.connection.pgconn
         # Left with an error, it cancels the statement; what was read is not its to read again.
         with cursor.cursor.copy(statement), DefaultSelector() as selector:
             selector.register(pgconn.socket, EVENT_READ)
-            while block := _next_block(pgconn, selector):
-                yield block
+            yield from _blocks(pgconn, selector)
             # None is what is left when all results were taken, and one may be an error.
             for result in list(iter(pgconn.get_result, None)):
-                if result.status != result.status.COMMAND_OK:
-                    raise connection.Database.errors.error_from_result(result)
+                if result.status != driver.pq.ExecStatus.COMMAND_OK:
+                    raise driver.errors.error_from_result(result)
 
 
-def _next_block(pgconn: Any, selector: BaseSelector) -> bytes:
-    """Return the next bytes, or none when the server has sent all."""
+def _blocks(pgconn: Any, selector: BaseSelector) -> Iterator[bytes]:
+    """Yield what the server sends until it has sent all."""
     block = bytearray()
-    while len(block) < _BLOCK:
+    while True:
         size, data = pgconn.get_copy_data(1)
         if size > 0:
             block += data
+            if len(block) >= _BLOCK:
+                yield bytes(block)
+                block.clear()
         elif size < 0:
             break
         else:
             selector.select()
             pgconn.consume_input()
-    return bytes(block)
+    if block:
+        yield bytes(block)
 
 
 def _filled(connection: BaseDatabaseWrapper, condition: str, parameters: list[str]) -> str:
