@@ -9,8 +9,8 @@ from ..services.splitting import Crossing
 from ..services.weighing import Precision, TableSize, Weight
 from ..terminal import Terminal
 from .budget_text import write_budget
+from .sizes import bytes_text
 
-_UNITS = ("KiB", "MiB", "GiB", "TiB")
 # Of raw SQL that is not told in full; JSON has all.
 _SHOWN = 10
 
@@ -77,25 +77,15 @@ def _tables(part: Part) -> Iterator[str]:
 def _weight(weight: Weight) -> str:
     about = "" if weight.is_exact else "about "
     rows = count(range(weight.rows), "row")
-    return f"{count(weight.tables, 'table')}, {about}{rows}, {_bytes(weight.bytes)}"
+    return f"{count(weight.tables, 'table')}, {about}{rows}, {bytes_text(weight.bytes)}"
 
 
 def _size(table: TableSize) -> str:
     if table.rows is None:
-        return f"rows cannot be counted, {_bytes(table.bytes)}"
+        return f"rows cannot be counted, {bytes_text(table.bytes)}"
     words = {Precision.COUNTED: "", Precision.ESTIMATED: "about ", Precision.AT_LEAST: "at least "}
     rows = count(range(table.rows), "row")
-    return f"{words[table.precision]}{rows}, {_bytes(table.bytes)}"
-
-
-def _bytes(number: int | None) -> str:
-    if number is None:
-        return "bytes not known"
-    size, unit = float(number), "bytes"
-    for larger in _UNITS:
-        if size >= 1024:
-            size, unit = size / 1024, larger
-    return f"{number} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+    return f"{words[table.precision]}{rows}, {bytes_text(table.bytes)}"
 
 
 def _findings(plan: Plan, labels: Collection[str]) -> Iterator[str]:

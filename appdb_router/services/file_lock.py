@@ -19,17 +19,19 @@ SUFFIX = ".appdb-lock"
 class FileLock:
     """An exclusive lock on ``<database>.appdb-lock``, which is made and removed as needed.
 
+    ``purpose`` goes between the two parts of the name, for another lock of the same database.
+
     The kernel releases it when the process ends, so a file that was left behind keeps nobody out.
     On a network file system it holds between machines if that file system's locks do; where it has
     none, taking the lock fails. On Windows nothing is locked.
     """
 
-    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+    def __init__(self, connection: BaseDatabaseWrapper, purpose: str = "") -> None:
         name = str(connection.settings_dict["NAME"])
         if name.startswith("file:"):
             name = unquote(urlsplit(name).path)
         # Resolved: two names of one file are one database.
-        self._path = Path(os.path.realpath(name) + SUFFIX)
+        self._path = Path(os.path.realpath(name) + purpose + SUFFIX)
         self._file = -1
 
     def take(self) -> bool:

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha1
 from threading import Event
 from time import monotonic
 from typing import Protocol
+from zlib import crc32
 
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -29,6 +31,25 @@ class _Lock(Protocol):
 
 
 @contextmanager
+def move_lock(connection: BaseDatabaseWrapper, label: str) -> Iterator[None]:
+    """Hold the lock for moving the app ``label`` out of the database of ``connection``.
+
+    As that for migrating, its session holds it. Raises ``DatabaseOperationError`` if another
+    process moves the app.
+    """
+    lock = _LOCKS[connection.vendor](connection, f"move:{label}")
+    if not lock.take():
+        raise DatabaseOperationError(
+            f"Another process moves {label!r} out of {connection.alias!r}. Wait for it, or end it"
+            " and go on with --resume."
+        )
+    try:
+        yield
+    finally:
+        lock.give()
+
+
+@contextmanager
 def migration_lock(
     connection: BaseDatabaseWrapper, *, timeout: float, stop: Event | None = None
 ) -> Iterator[None]:
@@ -44,7 +65,7 @@ def migration_lock(
     if connection.vendor not in _LOCKS:
         yield
         return
-    lock = _LOCKS[connection.vendor](connection)
+    lock = _LOCKS[connection.vendor](connection, "")
     _wait_for(lock, timeout, stop or Event())
     try:
         yield
@@ -97,22 +118,27 @@ class _ServerLock:
             return False
 
 
-def _advisory_lock(connection: BaseDatabaseWrapper) -> _ServerLock:
+def _advisory_lock(connection: BaseDatabaseWrapper, purpose: str) -> _ServerLock:
+    # 32 bits of the purpose above those of the key.
+    key = _ADVISORY_KEY ^ (crc32(purpose.encode()) << 31)
     return _ServerLock(
-        connection,
-        f"SELECT pg_try_advisory_lock({_ADVISORY_KEY})",
-        f"SELECT pg_advisory_unlock({_ADVISORY_KEY})",
+        connection, f"SELECT pg_try_advisory_lock({key})", f"SELECT pg_advisory_unlock({key})"
     )
 
 
-def _named_lock(connection: BaseDatabaseWrapper) -> _ServerLock:
+def _named_lock(connection: BaseDatabaseWrapper, purpose: str) -> _ServerLock:
     # MySQL's locks are the server's, and their names have at most 64 characters.
-    name = "CONCAT('appdb_router:', SHA1(DATABASE()))"
+    what = sha1(purpose.encode(), usedforsecurity=False).hexdigest() if purpose else ""
+    name = f"CONCAT('appdb_router:', SHA1(CONCAT(DATABASE(), '{what}')))"
     return _ServerLock(connection, f"SELECT GET_LOCK({name}, 0)", f"SELECT RELEASE_LOCK({name})")
 
 
-_LOCKS: dict[str, Callable[[BaseDatabaseWrapper], _Lock]] = {
+def _file_lock(connection: BaseDatabaseWrapper, purpose: str) -> FileLock:
+    return FileLock(connection, f".{purpose.replace(':', '-')}" if purpose else "")
+
+
+_LOCKS: dict[str, Callable[[BaseDatabaseWrapper, str], _Lock]] = {
     "postgresql": _advisory_lock,
     "mysql": _named_lock,
-    "sqlite": FileLock,
+    "sqlite": _file_lock,
 }

@@ -1,0 +1,1 @@
+"""Moving rows between databases: triggers, copies, comparisons, and the whole."""

@@ -475,7 +475,7 @@ def test_a_comparison_ends_when_it_is_told_to(
         shop,
         HEAD
         + """
-from appdb_router.services.moving.sides import ClientSide, Part
+from appdb_router.services.moving.totals import ClientSide, Part
 
 Item = apps.get_model("shop", "Item")
 for alias in ("default", "other"):

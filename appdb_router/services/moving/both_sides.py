@@ -10,7 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...exceptions import MoveError
 from .server_side import ServerSide, comparable
-from .sides import ClientSide, Side
+from .totals import ClientSide, Side
 from .tables import MovedTable
 
 __all__ = ["BothSides", "both_sides"]

@@ -11,7 +11,7 @@ from .columns import stored_table
 from .keys import Condition, Key, between, key_texts, quoted, read_key
 from .replacing import having
 from .settling import settle
-from .sides import Part, Total
+from .totals import Part, Total
 from .tables import MovedTable
 
 __all__ = ["ServerSide", "comparable", "is_collated"]

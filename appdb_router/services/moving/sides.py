@@ -1,135 +1,75 @@
-"""What the rows of a table come to, in one of the two databases that are compared."""
+"""The two databases of a move, each by a connection that nobody else uses."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from decimal import Context, Decimal
-from hashlib import sha256
-from threading import Event
-from typing import Any, NamedTuple, Protocol
 
+from django.core.exceptions import ImproperlyConfigured
+from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...exceptions import MoveError
-from .keys import Key
-from .rows import keyed_rows
-from .tables import MovedTable
+from ..asking import TIMEOUT
+from ..catalogs import identity
+from ..connecting import describe_error, separate_connection, standing_in
+from ..poolers import refuse_transaction_pooler
+from ..probing import is_in_memory, is_missing_file
 
-__all__ = ["ClientSide", "Part", "Side", "Total"]
-
-# More digits than any number has.
-_EXACT = Context(prec=1_000_000)
-_MOST = 1 << 64
-
-
-class Total(NamedTuple):
-    """How many rows there are, and a sum of what they hold that is the same in any order."""
-
-    rows: int
-    sum: int
+__all__ = ["Sides"]
 
 
 @dataclass(frozen=True)
-class Part:
-    """Rows of a table: those behind ``lower`` up to ``upper``, or some of ``count`` buckets.
+class Sides:
+    """``source``, which the rows come from, and ``target``, which they go to.
 
-    The bucket of a row is a number that its key comes to, so it depends on no order. No ``buckets``
-    are all of them.
+    A way back does not change them over.
     """
 
-    lower: Key | None = None
-    upper: Key | None = None
-    buckets: tuple[int, ...] = ()
-    count: int = 1
+    source: BaseDatabaseWrapper
+    target: BaseDatabaseWrapper
+
+    def named(self, name: str) -> BaseDatabaseWrapper:
+        """Return the one that ``Move.home`` calls ``name``."""
+        return self.source if name == "source" else self.target
 
 
-class Side(Protocol):
-    """A table in one of the databases."""
+@contextmanager
+def opened_sides(source: str, target: str) -> Iterator[Sides]:
+    """Open both databases, by their direct URLs if there are any.
 
-    connection: BaseDatabaseWrapper
-
-    def total(self, part: Part) -> Total:
-        """Return what the rows of ``part`` come to."""
-
-    def totals(self, count: int) -> Mapping[int, Total]:
-        """Return what each of ``count`` buckets comes to, of those that have rows."""
-
-    def rows(self, part: Part) -> dict[Key, bytes]:
-        """Return a digest of each row of ``part``."""
-
-    def rows_with(self, keys: Iterable[Key]) -> dict[Key, bytes]:
-        """Return a digest of each row that has one of ``keys``."""
-
-    def cancel(self) -> None:
-        """Let what another thread has asked for end with an error."""
-
-
-class ClientSide:
-    """Reads the rows, and compares their values as Django's fields mean them."""
-
-    def __init__(self, table: MovedTable, connection: BaseDatabaseWrapper) -> None:
-        self._table, self.connection = table, connection
-        self._cancelled = Event()
-        self._key = [table.columns.index(column) for column in table.key]
-
-    def total(self, part: Part) -> Total:
-        """Return what the rows of ``part`` come to."""
-        return _sum(_digest(row) for _, row in self._read(part))
-
-    def totals(self, count: int) -> Mapping[int, Total]:
-        """Return what each of ``count`` buckets comes to, of those that have rows."""
-        found: dict[int, Total] = defaultdict(lambda: Total(0, 0))
-        for _, row in self._read(Part()):
-            bucket = self._number(row) % count
-            before = found[bucket]
-            found[bucket] = Total(before.rows + 1, (before.sum + _number(_digest(row))) % _MOST)
-        return found
-
-    def rows(self, part: Part) -> dict[Key, bytes]:
-        """Return a digest of each row of ``part``."""
-        return {key: _digest(row) for key, row in self._read(part)}
-
-    def rows_with(self, keys: Iterable[Key]) -> dict[Key, bytes]:
-        """Return a digest of each row that has one of ``keys``."""
-        found = keyed_rows(self._table, self.connection, keys=keys)
-        return {key: _digest(row) for key, row in found}
-
-    def cancel(self) -> None:
-        """Let what another thread has asked for end with an error."""
-        self._cancelled.set()
-
-    def _read(self, part: Part) -> Iterator[tuple[Key, list[Any]]]:
-        found = keyed_rows(self._table, self.connection, lower=part.lower, upper=part.upper)
-        for key, row in found:
-            if self._cancelled.is_set():
-                raise MoveError("The comparison was stopped.")
-            if not part.buckets or self._number(row) % part.count in part.buckets:
-                yield key, row
-
-    def _number(self, row: list[Any]) -> int:
-        return _number(_digest([row[place] for place in self._key]))
+    Inside of this block they are the ones that this thread's queries by the aliases use. Raises
+    ``MoveError`` if one of them does not answer, ``DatabaseOperationError`` if a pooler in
+    transaction mode is in between.
+    """
+    with ExitStack() as stack:
+        found = []
+        for alias in (source, target):
+            connection = stack.enter_context(
+                separate_connection(alias, direct=True, timeout=TIMEOUT)
+            )
+            _open(connection)
+            stack.enter_context(standing_in(connection))
+            refuse_transaction_pooler(connection)
+            found.append(connection)
+        sides = Sides(*found)
+        if identity(sides.source) == identity(sides.target) is not None:
+            raise MoveError(
+                f"{source!r} and {target!r} are one database, as the server says, though their URLs"
+                " differ. There is nothing to move."
+            )
+        yield sides
 
 
-def _sum(digests: Iterable[bytes]) -> Total:
-    rows = total = 0
-    for digest in digests:
-        rows += 1
-        total = (total + _number(digest)) % _MOST
-    return Total(rows, total)
-
-
-def _number(digest: bytes) -> int:
-    return int.from_bytes(digest[:8], "big")
-
-
-def _digest(row: list[Any]) -> bytes:
-    """Return a digest that is the same for the same values, whichever engine they come from."""
-    text = "\0".join(map(_written, row))
-    return sha256(text.encode("utf-8", "surrogatepass")).digest()
-
-
-def _written(value: Any) -> str:
-    # A text cannot be taken for anything else, since it has quotes; nor can it hold the separator.
-    if isinstance(value, Decimal):
-        return str(value.normalize(_EXACT)) if value else "0"
-    return repr(value)
+def _open(connection: BaseDatabaseWrapper) -> None:
+    alias = connection.alias
+    if is_in_memory(connection):
+        raise MoveError(f"{alias!r} lives in the memory of each process. Name a file.")
+    if is_missing_file(connection):
+        raise MoveError(f"{alias!r} is not there. 'manage.py db_init' makes it.")
+    try:
+        connection.ensure_connection()
+    except (Error, ImproperlyConfigured, OSError) as error:
+        raise MoveError(
+            f"{alias!r} does not answer: {describe_error(error, alias)}. 'manage.py db_init' makes"
+            " a database that is missing."
+        ) from None

@@ -1,0 +1,93 @@
+"""Waiting for locks in short turns, so that a statement that waits does not stop everybody else."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from threading import Event
+from typing import Any, TypeVar
+
+from django.db import DatabaseError, Error
+from django.db.backends.base.base import BaseDatabaseWrapper
+from tenacity import RetryError, Retrying, retry_if_exception, stop_after_delay, stop_any
+from tenacity.nap import sleep_using_event
+from tenacity.stop import stop_when_event_set
+from tenacity.wait import wait_random
+
+from ...exceptions import MoveError
+
+# lock_not_available and deadlock_detected; MySQL's lock wait timeout and deadlock.
+_LOCK_CODES = {"55P03", "40P01", 1205, 1213}
+_LOCKED_FILE = "database is locked"
+# Seconds between two turns, in which those who came after are served.
+_PAUSE = (0.05, 0.3)
+
+_SHORT = {
+    "postgresql": ("SET lock_timeout = {milliseconds}", "RESET lock_timeout"),
+    "mysql": ("SET lock_wait_timeout = {seconds}", "SET lock_wait_timeout = DEFAULT"),
+}
+Result = TypeVar("Result")
+
+
+def with_patience(
+    work: Callable[[], Result],
+    connection: BaseDatabaseWrapper,
+    *,
+    turn: float,
+    total: float,
+    stop: Event,
+    what: str,
+) -> Result:
+    """Return what ``work`` returns, which is begun again while it waits for a lock in vain.
+
+    A turn waits ``turn`` seconds for a lock, all together ``total``. Raises ``MoveError``, with
+    ``what`` it was about, when the time is over or ``stop`` is set.
+    """
+    retrying = Retrying(
+        retry=retry_if_exception(is_lock_failure),
+        stop=stop_any(stop_after_delay(total), stop_when_event_set(stop)),
+        wait=wait_random(*_PAUSE),
+        sleep=sleep_using_event(stop),
+    )
+    try:
+        with _short_waits(connection, turn):
+            return retrying(work)
+    except RetryError:
+        if stop.is_set():
+            raise stopped() from None
+        raise MoveError(
+            f"{what} needs a lock on the tables in {connection.alias!r}, which others have held for"
+            f" {total:g} seconds: a transaction that stays open, or a long query. Nothing was"
+            " changed. End it, and go on with --resume; --cut-over-timeout waits longer.",
+            exit_code=13,
+        ) from None
+
+
+def stopped() -> MoveError:
+    """Return the error of a move that was told to stop."""
+    return MoveError("Stopped. Go on with --resume.", exit_code=130)
+
+
+def is_lock_failure(error: BaseException) -> bool:
+    """Tell whether a statement was given up because somebody else held a lock."""
+    if not isinstance(error, DatabaseError):
+        return False
+    cause: Any = error.__cause__
+    code = getattr(cause, "sqlstate", None) or next(iter(getattr(cause, "args", ())), None)
+    return code in _LOCK_CODES or _LOCKED_FILE in str(error)
+
+
+@contextmanager
+def _short_waits(connection: BaseDatabaseWrapper, seconds: float) -> Iterator[None]:
+    if connection.vendor not in _SHORT:
+        # SQLite waits as long as its connection's ``timeout`` says.
+        yield
+        return
+    begin, end = _SHORT[connection.vendor]
+    limit = begin.format(milliseconds=round(seconds * 1000), seconds=max(1, round(seconds)))
+    with connection.cursor() as cursor:
+        cursor.execute(limit)
+    try:
+        yield
+    finally:
+        # The work may have failed because the server is gone.
+        with suppress(Error), connection.cursor() as cursor:
+            cursor.execute(end)

@@ -1,0 +1,264 @@
+"""What stands in the way of a move, and what there is to move: looked at, nothing changed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import Error
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from ...exceptions import MoveError
+from ...topology import MoveRoute
+from ..catalogs import standing_tables
+from ..connecting import describe_error
+from ..inspecting import describe_gap, find_gaps
+from ..loading import SharedLoader
+from .copying import has_slow_driver, rows_and_bytes
+from .fitting import find_misfits
+from .running import MoveOptions
+from .sides import Sides
+from .staying import staying_constraints
+from .tables import MovedTable, column_problems, moved_tables
+
+__all__ = ["MovePlan", "PlannedTable"]
+
+# Bytes a second, indexes and verification included, of a move between two servers on one disk.
+_USUAL_RATE = 30_000_000
+# The move's own sessions, those of its look-ups included.
+_SESSIONS = 4
+
+# Making triggers and taking constraints away is the owner's; so is a role that may be the owner.
+_NOT_OWNED = """
+    SELECT c.relname FROM pg_class c
+    WHERE c.oid = ANY(SELECT to_regclass(quoted) FROM unnest(%s::text[]) AS quoted)
+      AND NOT pg_has_role(c.relowner, 'USAGE')
+    ORDER BY 1
+"""
+# What a policy hides from the owner too would be lost.
+_HIDDEN = """
+    SELECT c.relname FROM pg_class c
+    WHERE c.oid = ANY(SELECT to_regclass(quoted) FROM unnest(%s::text[]) AS quoted)
+      AND c.relforcerowsecurity
+    ORDER BY 1
+"""
+_FREE_SESSIONS = """
+    SELECT current_setting('max_connections')::int
+         - current_setting('superuser_reserved_connections')::int
+         - (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend')
+"""
+
+
+@dataclass(frozen=True)
+class PlannedTable:
+    """A table to move, with its rows and bytes; these are estimates, ``None`` if not known.
+
+    A table without a primary key ``has_key`` false, and is copied while nobody may write.
+    """
+
+    name: str
+    rows: int
+    bytes: int | None
+    has_key: bool
+
+
+@dataclass(frozen=True)
+class MovePlan:
+    """What a move would do: ``failures`` stand in its way, ``notes`` are worth knowing."""
+
+    label: str
+    labels: tuple[str, ...]
+    source: str
+    target: str
+    is_online: bool
+    tables: tuple[PlannedTable, ...] = ()
+    failures: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """The rows of all tables, about."""
+        return sum(table.rows for table in self.tables)
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of all tables, as far as they are known."""
+        return sum(table.bytes or 0 for table in self.tables)
+
+    @property
+    def seconds(self) -> float:
+        """How long the move may take: a rough estimate, from the bytes."""
+        return max(1.0, self.bytes / _USUAL_RATE)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the plan as ``db_move --plan --format json`` shows it."""
+        return {
+            "label": self.label,
+            "labels": list(self.labels),
+            "source": self.source,
+            "target": self.target,
+            "mode": "online" if self.is_online else "offline",
+            "tables": [vars(table) for table in self.tables],
+            "rows": self.rows,
+            "bytes": self.bytes,
+            "seconds": self.seconds,
+            "failures": list(self.failures),
+            "notes": list(self.notes),
+        }
+
+
+def look_ahead(
+    route: MoveRoute, sides: Sides, options: MoveOptions, *, may_be_filled: bool, deep: bool = True
+) -> tuple[MovePlan, tuple[MovedTable, ...]]:
+    """Return what the move would do, and its tables.
+
+    ``may_be_filled`` allows rows in the target, of an earlier try. With ``deep``, each value is
+    looked at that another engine might not hold.
+    """
+    plan = MovePlan(
+        route.label, route.labels, route.source, route.target, is_online=not options.offline
+    )
+    failures = list(_gaps(route, sides))
+    if failures:
+        return _with(plan, failures=failures), ()
+    tables = moved_tables(route.labels, sides.source)
+    problems = (
+        _problems(tables, sides, may_be_filled=may_be_filled),
+        find_misfits(tables, sides.source, sides.target) if deep else (),
+    )
+    failures += [text for group in problems for text in group]
+    return (
+        _with(
+            plan,
+            tables=tuple(_planned(table, sides.source) for table in tables),
+            failures=failures,
+            notes=_notes(tables, sides),
+        ),
+        tables,
+    )
+
+
+def refuse_failures(plan: MovePlan) -> None:
+    """Raise ``MoveError`` with everything that stands in the way."""
+    if plan.failures:
+        listed = "\n".join(f"  - {text}" for text in plan.failures)
+        raise MoveError(f"{plan.label!r} cannot be moved:\n{listed}", exit_code=11)
+
+
+def _with(plan: MovePlan, **values: Any) -> MovePlan:
+    return MovePlan(**{**vars(plan), **{name: _tuple(value) for name, value in values.items()}})
+
+
+def _tuple(value: Any) -> tuple[Any, ...]:
+    return tuple(value)
+
+
+def _gaps(route: MoveRoute, sides: Sides) -> Iterator[str]:
+    """Yield what is not migrated: until it is, nobody knows what tables there are to be."""
+    for connection in (sides.source, sides.target):
+        alias = connection.alias
+        loader = SharedLoader(connection)
+        pending = [item for item in loader.pending() if item.app_label in route.labels]
+        if pending:
+            yield (
+                f"{alias!r} lacks the migrations {', '.join(map(str, pending))}."
+                f" Run 'manage.py db_init --app {route.label}', or 'migrate --database {alias}'."
+            )
+        else:
+            for gap in find_gaps(connection, route.labels):
+                yield f"In {alias!r}, {describe_gap(gap)}"
+
+
+def _problems(
+    tables: tuple[MovedTable, ...], sides: Sides, *, may_be_filled: bool
+) -> Iterator[str]:
+    yield from column_problems(tables, sides.source, sides.target)
+    if not may_be_filled:
+        yield from _filled(tables, sides.target)
+    for connection in (sides.source, sides.target):
+        if connection.vendor == "postgresql":
+            yield from _rights(tables, connection)
+            yield from _sessions(connection)
+
+
+def _filled(tables: tuple[MovedTable, ...], target: BaseDatabaseWrapper) -> Iterator[str]:
+    found = [table.name for table in tables if _has_rows(table.name, target)]
+    if found:
+        yield (
+            f"In {target.alias!r} there are rows in {', '.join(found)}, which nobody has moved"
+            " there. If nobody needs them, such as those that migrations make, begin with"
+            " --empty-target, which deletes them."
+        )
+
+
+def _has_rows(table: str, connection: BaseDatabaseWrapper) -> bool:
+    if not standing_tables(connection, [table]):
+        return False
+    quoted = connection.ops.quote_name(table)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT 1 FROM {quoted} LIMIT 1")  # noqa: S608
+        return cursor.fetchone() is not None
+
+
+def _rights(tables: tuple[MovedTable, ...], connection: BaseDatabaseWrapper) -> Iterator[str]:
+    quoted = [connection.ops.quote_name(table.name) for table in tables]
+    if names := _names(connection, _NOT_OWNED, quoted):
+        yield (
+            f"In {connection.alias!r} this role does not own {', '.join(names)}, and triggers and"
+            " constraints are the owner's. Use the owner's URL as the direct URL."
+        )
+    if names := _names(connection, _HIDDEN, quoted):
+        yield (
+            f"In {connection.alias!r} row security hides rows of {', '.join(names)} from their"
+            " owner too (FORCE ROW LEVEL SECURITY). Switch that off for the move."
+        )
+
+
+def _names(connection: BaseDatabaseWrapper, query: str, quoted: list[str]) -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, [quoted])
+        return [name for (name,) in cursor.fetchall()]
+
+
+def _sessions(connection: BaseDatabaseWrapper) -> Iterator[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(_FREE_SESSIONS)
+        [free] = cursor.fetchone()
+    if free < _SESSIONS:
+        yield (
+            f"The server of {connection.alias!r} has {free} connections left, and a move needs"
+            f" {_SESSIONS}. See 'manage.py db_list --connections'."
+        )
+
+
+def _notes(tables: tuple[MovedTable, ...], sides: Sides) -> Iterator[str]:
+    source = sides.source
+    for table in tables:
+        if not table.key:
+            yield (
+                f"{table.name} has no primary key: it is copied as a whole when the app changes"
+                " over, and nobody can write to it meanwhile."
+            )
+    if found := staying_constraints(tables, source):
+        names = ", ".join(sorted(str(item["name"]) for item in found))
+        yield (
+            f"{len(found)} foreign keys between these tables and those that stay in"
+            f" {source.alias!r} are dropped when the app changes over, and added again on the way"
+            f" back: {names}."
+        )
+    if has_slow_driver():
+        yield (
+            "psycopg runs without its C implementation, which copies almost twice as fast."
+            " Install 'psycopg[binary]' or 'psycopg[c]'."
+        )
+
+
+def _planned(table: MovedTable, source: BaseDatabaseWrapper) -> PlannedTable:
+    try:
+        rows, size = rows_and_bytes(table, source)
+    except Error as error:
+        raise MoveError(
+            f"{table.name} in {source.alias!r} cannot be read:"
+            f" {describe_error(error, source.alias)}",
+            exit_code=11,
+        ) from None
+    return PlannedTable(table.name, rows, size, bool(table.key))

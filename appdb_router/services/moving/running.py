@@ -1,0 +1,156 @@
+"""A move while a process works at it: what is moved, how, and who is told."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from threading import Event
+from typing import Any, Protocol
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from .copying import Copied, CopyOptions
+from .journal import SOURCE, TARGET, Journal, Phase
+from .keys import Key
+from .patience import with_patience
+from .sides import Sides
+from .tables import MovedTable
+
+__all__ = ["MoveOptions", "Reporter", "Verification"]
+
+
+class Verification(StrEnum):
+    """How rows are compared before an app changes over.
+
+    ``CHECKSUM`` computes sums over all columns on both sides. ``STREAM`` hashes what is sent, and
+    reads it back from the target; what was written meanwhile is compared by sums.
+    """
+
+    CHECKSUM = "checksum"
+    STREAM = "stream"
+
+
+@dataclass(frozen=True)
+class MoveOptions:
+    """How to move; a move that goes on has the options that it began with.
+
+    ``offline`` refuses writes from the beginning. ``chunk_rows`` is how many rows are copied in a
+    transaction, ``rate_limit`` bytes a second. The app changes over when at most ``max_lag`` rows
+    are left to follow. ``lock_wait`` is how many seconds a statement waits for a lock, while others
+    wait for it in turn, and ``cut_over_timeout`` how long that is tried. ``is_late`` fetches the
+    rows of an app that lives in the target by its settings already.
+    """
+
+    offline: bool = False
+    is_late: bool = False
+    chunk_rows: int = 50_000
+    rate_limit: int | None = None
+    verify: Verification = Verification.CHECKSUM
+    max_lag: int = 1000
+    # Below PostgreSQL's deadlock_timeout, so that it is not the server that ends somebody.
+    lock_wait: float = 0.2
+    cut_over_timeout: float = 60
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the options as they are written down."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "MoveOptions":
+        """Return the options that were written down."""
+        return cls(**{**values, "verify": Verification(values["verify"])})
+
+    @property
+    def copying(self) -> CopyOptions:
+        """The options of the copy."""
+        digest = self.verify is Verification.STREAM
+        return CopyOptions(self.chunk_rows, self.rate_limit, digest)
+
+
+class Reporter(Protocol):
+    """Who is told how far a move has come."""
+
+    def phase(self, phase: Phase) -> None:
+        """Tell that ``phase`` has begun."""
+
+    def copied(self, copied: Copied) -> None:
+        """Tell how far the copy of a table is."""
+
+    def note(self, text: str) -> None:
+        """Tell a fact."""
+
+
+@dataclass
+class Run:
+    """The work of one process at the move ``journal``.
+
+    ``pending`` are the keys, by table, that have to be compared once more when nobody writes.
+    """
+
+    sides: Sides
+    journal: Journal
+    tables: tuple[MovedTable, ...]
+    options: MoveOptions
+    reporter: Reporter
+    stop: Event
+    pending: dict[str, set[Key]] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The label by which the move is written down."""
+        return str(self.journal.row.label)
+
+    @property
+    def token(self) -> str:
+        """What tells this move's writes from those of others."""
+        return str(self.journal.row.token)
+
+    @property
+    def giver(self) -> BaseDatabaseWrapper:
+        """The database that the app lives in, from which rows go to the other one."""
+        return self.sides.named(self.journal.row.home)
+
+    @property
+    def taker(self) -> BaseDatabaseWrapper:
+        """The other one."""
+        return self.sides.named(SOURCE if self.journal.is_flipped else TARGET)
+
+    @property
+    def keyed(self) -> tuple[MovedTable, ...]:
+        """The tables whose rows can be told apart."""
+        return tuple(table for table in self.tables if table.key)
+
+    @property
+    def keyless(self) -> tuple[MovedTable, ...]:
+        """The tables that are copied as a whole, while nobody writes."""
+        return tuple(table for table in self.tables if not table.key)
+
+    def enter(self, phase: Phase) -> None:
+        """Begin ``phase``."""
+        self.journal.enter(phase)
+        self.reporter.phase(phase)
+
+    def patiently(
+        self, work: Callable[[], None], connection: BaseDatabaseWrapper, what: str
+    ) -> None:
+        """Do ``work``, which waits for locks of ``connection`` in short turns; see ``MoveOptions``.
+
+        Raises ``MoveError`` if it does not get them in time.
+        """
+        with_patience(
+            work,
+            connection,
+            turn=self.options.lock_wait,
+            total=self.options.cut_over_timeout,
+            stop=self.stop,
+            what=what,
+        )
+
+    def suspect(self, table: str, keys: Iterable[Key]) -> None:
+        """Have ``keys`` compared once more."""
+        if found := set(keys):
+            self.pending.setdefault(table, set()).update(found)
+
+    @property
+    def pending_count(self) -> int:
+        """How many keys have to be compared once more."""
+        return sum(map(len, self.pending.values()))

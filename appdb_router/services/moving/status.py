@@ -1,0 +1,92 @@
+"""How far a move is, as both databases say."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Sum
+
+from ...models import MovedChunk, MovedTableState, RowChange
+from ...topology import MoveRoute
+from .draining import queue_length
+from .journal import Journal
+from .sides import Sides
+
+__all__ = ["MoveStatus"]
+
+NOT_BEGUN = "not begun"
+
+
+@dataclass(frozen=True)
+class MoveStatus:
+    """The state of a move: ``phase`` is what it does, or did last; ``home`` where the app lives.
+
+    ``gate`` is ``closed`` while its writes are refused. ``tables`` are all copied or being copied,
+    with the rows and bytes that were sent; ``behind`` is the number of changes still to follow.
+    """
+
+    label: str
+    labels: tuple[str, ...]
+    source: str
+    target: str
+    phase: str = NOT_BEGUN
+    home: str = ""
+    gate: str = "open"
+    behind: int = 0
+    tables: tuple[dict[str, Any], ...] = ()
+    options: dict[str, Any] | None = None
+    created: str | None = None
+    updated: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the status as ``db_move --status --format json`` shows it."""
+        return {**vars(self), "labels": list(self.labels), "tables": list(self.tables)}
+
+
+def status_of(route: MoveRoute, sides: Sides, journal: Journal | None) -> MoveStatus:
+    """Return how far the move of ``route`` is; without a journal none was begun."""
+    if journal is None:
+        return MoveStatus(route.label, route.labels, route.source, route.target, home=route.source)
+    row = journal.row
+    home = sides.named(row.home)
+    return MoveStatus(
+        route.label,
+        route.labels,
+        route.source,
+        route.target,
+        phase=str(journal.phase),
+        home=home.alias,
+        gate=row.gate,
+        behind=_behind(sides, journal),
+        tables=tuple(_tables(sides, row.token)),
+        options=row.options,
+        created=row.created.isoformat(),
+        updated=row.updated.isoformat(),
+    )
+
+
+def _behind(sides: Sides, journal: Journal) -> int:
+    home = sides.named(journal.row.home)
+    if RowChange._meta.db_table not in home.introspection.table_names():
+        return 0
+    return queue_length(home, journal.row.label)
+
+
+def _tables(sides: Sides, token: str) -> list[dict[str, Any]]:
+    target = sides.target
+    if MovedTableState._meta.db_table not in target.introspection.table_names():
+        return []
+    chunks = MovedChunk.objects.using(target.alias).filter(token=token)
+    sums = {
+        item["table"]: item
+        for item in chunks.values("table").annotate(all_rows=Sum("rows"), all_bytes=Sum("bytes"))
+    }
+    states = MovedTableState.objects.using(target.alias).filter(token=token).order_by("table")
+    return [
+        {
+            "table": state.table,
+            "rows": sums.get(state.table, {}).get("all_rows", 0),
+            "bytes": sums.get(state.table, {}).get("all_bytes", 0),
+            "is_copied": state.is_copied,
+        }
+        for state in states
+    ]
