@@ -21,6 +21,7 @@ _STOPPED = 130
 
 def compare_digests(
     tables: Iterable[MovedTable],
+    giver: BaseDatabaseWrapper,
     taker: BaseDatabaseWrapper,
     token: str,
     *,
@@ -38,7 +39,7 @@ def compare_digests(
     found = {}
     with comparable(taker):
         for table in tables:
-            wanted = list(_unlike(table, taker, token, report, stop or Event()))
+            wanted = list(_unlike(table, giver, taker, token, report, stop or Event()))
             if wanted:
                 found[table.name] = wanted
     return found
@@ -46,6 +47,7 @@ def compare_digests(
 
 def _unlike(
     table: MovedTable,
+    giver: BaseDatabaseWrapper,
     taker: BaseDatabaseWrapper,
     token: str,
     report: Callable[[Compared], None],
@@ -57,7 +59,7 @@ def _unlike(
         if stop.is_set():
             raise MoveError("The verification was stopped before its end.", _STOPPED)
         lower, upper = (key and tuple(key) for key in (chunk.lower, chunk.upper))
-        if not chunk.digest or chunk.digest != _digest(table, taker, (lower, upper)):
+        if not chunk.digest or chunk.digest != _digest(table, giver, taker, (lower, upper)):
             yield lower, upper
         report(Compared(table.name, chunk.rows))
     if upper is not None or not chunks:
@@ -65,9 +67,11 @@ def _unlike(
         yield upper, None
 
 
-def _digest(table: MovedTable, taker: BaseDatabaseWrapper, bounds: Range) -> str:
+def _digest(
+    table: MovedTable, giver: BaseDatabaseWrapper, taker: BaseDatabaseWrapper, bounds: Range
+) -> str:
     """Return the digest of what the taker would send."""
-    statement, _ = copy_statements(table, taker, taker, between(table, taker, *bounds))
+    statement, _ = copy_statements(table, taker, giver, between(table, taker, *bounds))
     digest = hashlib.sha256()
     for block in stream(taker, statement):
         digest.update(block)
