@@ -99,6 +99,15 @@ def _exactly(*types: type) -> Callable[[Any, Any, BaseDatabaseWrapper], Any]:
     return parse
 
 
+def _write_text(value: str, _field: Any, connection: BaseDatabaseWrapper) -> str:
+    # In the middle of a COPY the driver would find it, and log other values with it.
+    if connection.vendor == "postgresql" and not value.isascii():
+        value.encode()
+    if connection.vendor == "postgresql" and "\x00" in value:
+        raise UnfitValueError("a NUL character")
+    return value
+
+
 def _parse_boolean(value: Any, *_: Any) -> bool:
     if value not in (0, 1):
         raise UnfitValueError("neither true nor false")
@@ -186,7 +195,7 @@ _MOMENT = {
     "postgresql": "({} AT TIME ZONE 'UTC')::text",
     "mysql": _AS_TEXT["mysql"],
 }
-_TEXT = Kind("TextField", _exactly(str), reading={"postgresql": "{}::text"})
+_TEXT = Kind("TextField", _exactly(str), _write_text, {"postgresql": "{}::text"})
 
 _KINDS = {
     "BinaryField": Kind("BinaryField", _parse_bytes),
