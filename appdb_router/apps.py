@@ -25,12 +25,13 @@ class AppDatabaseRouterConfig(AppConfig):
         """
         # Importing checks registers them, which needs the registry, as hooks do.
         from . import checks, relation_checks  # noqa: F401
-        from .moves.hooks import install_hooks
         from .relations import hooks
         from .topology import get_topology, subscribe
 
         connection_handler.install()
         if get_topology().moves:
+            from .moves.hooks import install_hooks
+
             # In front of the guard's, which look at who calls them.
             install_hooks()
         if options := circuit_options():

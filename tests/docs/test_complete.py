@@ -21,6 +21,7 @@ from appdb_router import (
     pools,
     uncovered,
 )
+from appdb_router.moves import errors
 from appdb_router.services import budget
 from tests.docs.markdown import README, missing, part, read, section
 from tests.support.project import REPOSITORY, Project
@@ -142,7 +143,7 @@ def test_every_field_of_a_budget() -> None:
 def test_every_exception() -> None:
     names = [
         name
-        for module in (exceptions, outages, uncovered)
+        for module in (errors, exceptions, outages, uncovered)
         for name, item in vars(module).items()
         if inspect.isclass(item) and item.__module__ == module.__name__
         if issubclass(item, Exception)

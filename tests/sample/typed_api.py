@@ -30,6 +30,7 @@ from appdb_router.exceptions import (
     TooManyRowsError,
     UnknownLabelError,
 )
+from appdb_router.moves.errors import MoveClosedError, MoveStraddledError
 from appdb_router.outages import CircuitOpenError, DatabaseUnavailableError
 from appdb_router.registry import (
     AppDatabase,
@@ -79,7 +80,7 @@ from appdb_router.services.tying import Tie
 from appdb_router.services.verifying import verify
 from appdb_router.services.weighing import Precision, TableSize, Weight
 from appdb_router.sessions import AppSession, aclose_all, get_app_session
-from appdb_router.topology import Database, Topology, get_topology
+from appdb_router.topology import AppMove, Database, Topology, get_topology
 from appdb_router.transaction import Atomic, allow_writes, atomic, on_all_commits, on_commit
 from appdb_router.two_steps import fetch_ids
 from appdb_router.uncovered import (
@@ -233,6 +234,21 @@ def of_topology() -> None:
     assert_type(database.is_shared, bool)
 
 
+def of_moves(straddled: MoveStraddledError, closed: MoveClosedError) -> None:
+    topology = get_topology()
+    assert_type(topology.moves, Mapping[str, AppMove])
+    assert_type(topology.aliases_of("driver"), tuple[str, ...])
+    assert_type(topology.has_tables("driver", "default"), bool)
+    move = topology.moves["driver"]
+    assert_type((move.leader, move.variable), tuple[str, str])
+    assert_type((move.labels, move.aliases), tuple[tuple[str, ...], tuple[str, ...]])
+    assert_type((move.source, move.target, move.is_finalized), tuple[str, str, bool])
+    assert_type(topology.with_home(move, move.target, is_finalized=True), Topology)
+    both: list[OperationalError] = [straddled, closed]
+    assert both
+    assert_type((straddled.label, closed.label), tuple[str, str])
+
+
 def of_outages(error: CircuitOpenError) -> None:
     of_a_database: DatabaseUnavailableError = error
     of_django: OperationalError = of_a_database
@@ -328,6 +344,9 @@ def of_probing_and_listing() -> None:
     for entry in list_databases(get_topology(), states):
         assert_type(entry, Entry)
         assert_type(entry.database, Database)
+        assert_type(
+            entry.move and (entry.move.source, entry.move.phase), tuple[str, str | None] | None
+        )
         assert_type((entry.engine, entry.url, entry.source), tuple[str, str, str])
         assert_type(entry.probe, Probe | None)
         assert_type(entry.as_dict(), dict[str, Any])

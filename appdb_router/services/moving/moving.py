@@ -181,6 +181,7 @@ def _begin(
         "target": route.target,
         "token": token,
         "home": SOURCE,
+        "flips": journal.row.flips if journal else 0,
     }
     journal = begin_journal(databases.source, fields, options.as_dict())
     reporter.phase(Phase.PREPARING)
