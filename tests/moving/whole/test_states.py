@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from tests.moving.conftest import Live
+from tests.moving.whole.conftest import Live
 
 MOVE = ("db_move", "driver")
 
