@@ -260,23 +260,23 @@ def delete_user(user, items):
     found = [(item, field) for item in items for field in crossing_fields(type(item))
              if field.related_model is User and not field.many_to_many
              and getattr(item, field.attname) == user.pk]
-    names = {item._meta.verbose_name.lower() for item, field in found
-             if field.remote_field.on_delete in {CASCADE, PROTECT}}
+    protecting = [item for item, field in found if field.remote_field.on_delete is PROTECT]
+    gone = [item for item, field in found if field.remote_field.on_delete is CASCADE]
+    # Of an object that is protected, the page says by what alone.
+    names = {item._meta.verbose_name.lower() for item in protecting or gone}
     try:
         delete_by_page(user, *names)
     except (Forbidden, Protected) as refusal:
         refused = refusal
         assert all(map(exists, [user, *items]))
-        for item, field in found:
-            if field.remote_field.on_delete is PROTECT:
-                item.delete()
+        for item in protecting:
+            item.delete()
         user.delete()
     else:
         refused = None
+    assert not any(map(exists, gone))
     for item, field in found:
-        if field.remote_field.on_delete in {CASCADE, PROTECT}:
-            assert not exists(item)
-        else:
+        if item not in (*gone, *protecting):
             assert getattr(read_again(item), field.attname) is None
     if refused:
         raise refused
