@@ -25,8 +25,14 @@ CORE = (
     *("select_related_regress", "admin_utils"),
 )
 SLOW = (
-    *("admin_changelist", "admin_inlines", "admin_ordering", "admin_views", "admin_widgets"),
-    *("aggregation", "annotations", "expressions", "fixtures", "migrations", "queries", "schema"),
+    *("admin_autodiscover", "admin_changelist", "admin_checks", "admin_custom_urls"),
+    *("admin_default_site", "admin_docs", "admin_filters", "admin_inlines", "admin_ordering"),
+    *("admin_registration", "admin_scripts", "admin_views", "admin_widgets"),
+    *("aggregation", "annotations", "bulk_create", "custom_managers", "defer", "defer_regress"),
+    *("expressions", "fixtures", "fixtures_regress", "foreign_object", "get_or_create"),
+    *("known_related_objects", "lookup", "migrate_signals", "migrations", "migrations2"),
+    *("model_forms", "model_inheritance", "model_inheritance_regress", "proxy_models", "queries"),
+    *("schema", "transaction_hooks", "transactions", "update"),
 )
 
 SETTINGS = """\

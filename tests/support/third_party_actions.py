@@ -336,7 +336,7 @@ def do(package):
     return found
 
 """
-    + f"LABELS = { {name: list(item.apps) for name, item in PACKAGES.items()} !r}\n"
+    + f"LABELS = { {name: list(item.apps) for name, item in PACKAGES.items()}!r}\n"
     + ROWS
     + EXTRAS
     + """
