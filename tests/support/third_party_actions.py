@@ -1,7 +1,7 @@
 """What people do with well-known apps of the community, to be asked of a project with all of them.
 
 One program does it all and prints its facts: by package and action `works`, `refused` (that is
-`CrossingQueryError`), or the error that it was.
+`CrossingQueryError`), or what else came of it, in the words of the documentation.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ MIDDLEWARE += ["axes.middleware.AxesMiddleware"]
 MEDIA_ROOT = BASE_DIR / "media"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 POST_OFFICE = {"BACKENDS": {"default": "django.core.mail.backends.locmem.EmailBackend"}}
-Q_CLUSTER = {"name": "tests", "orm": "django_q"}
+Q_CLUSTER = {"name": "tests", "orm": "django_q" if "django_q" in DATABASES else "default"}
 REST_FRAMEWORK = {}
 SITE_ID = 1
 TWO_FACTOR_PATCH_ADMIN = False
@@ -157,7 +157,7 @@ def outcome(function, *args):
         return REFUSED
     except Exception as error:
         traceback.print_exc()
-        return f"{type(error).__name__}: {error}"
+        return f"fails: {type(error).__name__}"
     return WORKS
 
 
@@ -165,9 +165,9 @@ def summary(outcomes):
     # One word where all agree, else the names of those that differ.
     common = [found for found in outcomes.values() if found == WORKS]
     if len(common) in {0, len(outcomes)}:
-        return " ".join(dict.fromkeys(outcomes.values()))
+        return ", ".join(dict.fromkeys(outcomes.values()))
     others = {name: found for name, found in outcomes.items() if found != WORKS}
-    return f"{WORKS}; " + "; ".join(f"{name}: {found}" for name, found in others.items())
+    return f"{WORKS}; " + "; ".join(f"{name} {found}" for name, found in others.items())
 
 
 def new_user(name):
@@ -264,6 +264,7 @@ def delete_user(user, items):
     gone = [item for item, field in found if field.remote_field.on_delete is CASCADE]
     # Of an object that is protected, the page says by what alone.
     names = {item._meta.verbose_name.lower() for item in protecting or gone}
+    user_key = user.pk
     try:
         delete_by_page(user, *names)
     except (Forbidden, Protected) as refusal:
@@ -275,6 +276,11 @@ def delete_user(user, items):
     else:
         refused = None
     assert not any(map(exists, gone))
+    for item in items:
+        for field in crossing_fields(type(item)):
+            if field.many_to_many and field.related_model is User:
+                rows = field.remote_field.through._base_manager
+                assert not rows.filter(user_id=user_key).exists()
     for item, field in found:
         if item not in (*gone, *protecting):
             assert getattr(read_again(item), field.attname) is None
@@ -284,12 +290,12 @@ def delete_user(user, items):
 
 class Forbidden(Exception):
     def __str__(self):
-        return "the package's admin does not allow it"
+        return "forbidden by the package"
 
 
 class Protected(Exception):
     def __str__(self):
-        return "the page says what protects it"
+        return "protected, and the page says by what"
 
 
 def filter_by_object(model, field):
