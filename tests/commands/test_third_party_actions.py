@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -53,7 +54,7 @@ def ask(project: Project) -> Facts:
     project.manage("db_init", "--all-apps", "--jobs=2", "--verbosity=0", timeout=200)
     result = project.python(PROGRAM, timeout=200)
     # Shown if the test fails: whatever was refused, and why.
-    print(result.stderr)
+    sys.stdout.write(result.stderr)
     facts: Facts = json.loads(result.stdout.rpartition("FACTS")[2])
     return facts
 
