@@ -36,7 +36,7 @@ class OptionJoin:
 def ordering_joins(home: Home = home_of) -> Iterator[OptionJoin]:
     """Yield what models are ordered by, unless a query says otherwise, in another database."""
     for model in apps.get_models():
-        for item in model._meta.ordering:
+        for item in model._meta.ordering or ():
             path, because, target = _sorted_by(model, item, home)
             if target:
                 yield OptionJoin(model, model, "Meta.ordering", path, target, because)
@@ -103,7 +103,8 @@ def _sorted_by(model: type[Model], item: Any, home: Home) -> _Found:
     """Return what an entry of an ordering sorts by."""
     expression = item.expression if isinstance(item, OrderBy) else item
     if isinstance(expression, F):
-        return expression.name, "", joined_on_the_way(model, expression.name, home)
+        name: str = vars(expression)["name"]
+        return name, "", joined_on_the_way(model, name, home)
     if not isinstance(item, str):
         return "", "", None
     path = item.lstrip("-+")

@@ -36,6 +36,8 @@ class _AtHome:
         """Return what the other one does; a queryset that the project passes stays as it is."""
         found, *rest = self._prefetcher.get_prefetch_querysets(instances, querysets)
         if querysets is None and isinstance(found, QuerySet) and is_at_home(instances[0]):
-            home = at_home(found.model, found._db)
-            found = found if home == found._db else found.using(home)
+            # What ``using()`` was called with, which the stubs do not have.
+            alias = vars(found)["_db"]
+            home = at_home(found.model, alias)
+            found = found if home == alias else found.using(home)
         return found, *rest
