@@ -15,7 +15,8 @@ import django
 
 from tests.support.project import REPOSITORY
 
-# What relations touch; with --slow also what takes minutes.
+# What relations touch; with --slow also what takes minutes. Left out is admin_scripts: its tests
+# start projects of their own, which have no hooks.
 CORE = (
     *("contenttypes_tests", "delete", "delete_regress", "generic_relations"),
     *("generic_relations_regress", "m2m_and_m2o", "m2m_intermediary", "m2m_multiple"),
@@ -27,7 +28,7 @@ CORE = (
 SLOW = (
     *("admin_autodiscover", "admin_changelist", "admin_checks", "admin_custom_urls"),
     *("admin_default_site", "admin_docs", "admin_filters", "admin_inlines", "admin_ordering"),
-    *("admin_registration", "admin_scripts", "admin_views", "admin_widgets"),
+    *("admin_registration", "admin_views", "admin_widgets"),
     *("aggregation", "annotations", "bulk_create", "custom_managers", "defer", "defer_regress"),
     *("expressions", "fixtures", "fixtures_regress", "foreign_object", "get_or_create"),
     *("known_related_objects", "lookup", "migrate_signals", "migrations", "migrations2"),
