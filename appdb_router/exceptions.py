@@ -13,6 +13,7 @@ __all__ = [
     "DatabaseUrlError",
     "EnvFileError",
     "MissingTablesError",
+    "MoveError",
     "RegistrationError",
     "TooManyRowsError",
     "UnknownLabelError",
@@ -75,3 +76,14 @@ class CrossingQueryError(FieldError):
 
 class TooManyRowsError(ValueError):
     """The first step of a query in two found more rows than its limit allows."""
+
+
+class MoveError(DatabaseOperationError):
+    """The move of an app's data cannot be begun or go on; nothing was lost.
+
+    ``exit_code`` is that of the command for this cause.
+    """
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

@@ -1,0 +1,1 @@
+"""Moving the data of an app from one database to another, and back."""
