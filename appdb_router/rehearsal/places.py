@@ -1,0 +1,56 @@
+"""Where in the project's code something happened."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from traceback import walk_stack, walk_tb
+from types import FrameType, TracebackType
+
+from ..topology import get_topology
+
+# What stands between the project's code, its tests, and what they cause.
+_BETWEEN = {
+    *("_pytest", "appdb_router", "asgiref", "asyncio", "concurrent", "contextlib", "django"),
+    *("pluggy", "pytest", "pytest_django", "threading", "unittest", "xdist", "__main__"),
+}
+_PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
+
+NOWHERE = ("", 0)
+
+
+def place_of_frame(frame: FrameType) -> tuple[str, int]:
+    """Return file and line of the innermost of the project's code around ``frame``.
+
+    That is a library's if none of the project is there, and ``NOWHERE`` without either. Files below
+    the project's folder are relative to it.
+    """
+    return _innermost(walk_stack(frame))
+
+
+def place_of_traceback(traceback: TracebackType | None) -> tuple[str, int]:
+    """Return file and line of the innermost of the project's code in a traceback."""
+    return _innermost(reversed(list(walk_tb(traceback))))
+
+
+def shown(filename: str) -> str:
+    """Return ``filename`` as reports show it: relative to the project's folder where it is there."""
+    relative = os.path.relpath(filename, get_topology().base_dir)
+    return filename if relative.startswith(os.pardir) else Path(relative).as_posix()
+
+
+def _innermost(frames: Iterable[tuple[FrameType, int]]) -> tuple[str, int]:
+    library = NOWHERE
+    for frame, line in frames:
+        name = frame.f_globals.get("__name__") or ""
+        if name.partition(".")[0] in _BETWEEN:
+            continue
+        filename = shown(frame.f_code.co_filename)
+        if _is_of_the_project(filename):
+            return filename, line
+        library = library if library != NOWHERE else (filename, line)
+    return library
+
+
+def _is_of_the_project(shown_name: str) -> bool:
+    path = Path(shown_name)
+    return not path.is_absolute() and _PACKAGE_FOLDERS.isdisjoint(path.parts)

@@ -1,0 +1,106 @@
+"""Noting what the split breaks, at the moment when it happens: also what the code then catches."""
+
+import sys
+from collections.abc import Callable
+from traceback import walk_stack
+from types import FrameType
+from typing import Any
+
+from django.apps import apps
+from django.db import DatabaseError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+from django.db.models.sql.compiler import SQLCompiler
+
+from ..exceptions import CrossingQueryError
+from ..relations.homes import canonical, home_of
+from ..relations.joins import tables_away
+from ..services.statements import tables_named
+from ..signals import refused
+from ..uncovered import UncoveredWriteError
+from .findings import Finding, Kind, notes
+from .places import place_of_frame, shown
+
+
+def start() -> None:
+    """Note what is found from now on."""
+    refused.connect(_note)
+    connection_created.connect(_watch)
+    for connection in connections.all(initialized_only=True):
+        _watch(connection=connection)
+
+
+def _note(*, error: Exception, **_kwargs: object) -> None:
+    if isinstance(error, UncoveredWriteError):
+        notes.add(_of_write(error))
+    elif isinstance(error, CrossingQueryError):
+        notes.add(_of_query(error, sys._getframe(1)))
+
+
+def _of_write(error: UncoveredWriteError) -> Finding:
+    write = error.write
+    blocks = tuple(block.alias for block in write.blocks)
+    return Finding(
+        Kind.WRITE,
+        (*(None for _ in blocks), write.model),
+        (*blocks, write.alias),
+        str(write),
+        shown(write.filename),
+        write.line,
+    )
+
+
+def _of_query(error: CrossingQueryError, frame: FrameType) -> Finding:
+    labels: tuple[str | None, ...] = error.models
+    aliases = tuple(home_of(apps.get_model(label)) for label in error.models)
+    if len(labels) == 1:
+        compiler = _outermost_compiler(frame)
+        labels = (compiler.query.model._meta.label, *labels)
+        aliases = (canonical(compiler.connection.alias), *aliases)
+    return Finding(Kind.JOIN, labels, aliases, str(error), *place_of_frame(frame))
+
+
+def _outermost_compiler(frame: FrameType) -> Any:
+    """Return the compiler of the whole query, of which a part was refused."""
+    found = None
+    for item, _ in walk_stack(frame):
+        owner = item.f_locals.get("self")
+        if isinstance(owner, SQLCompiler):
+            found = owner
+        elif found is not None and not item.f_globals["__name__"].startswith(_COMPILING):
+            break
+    return found
+
+
+_COMPILING = ("appdb_router.", "django.db.")
+
+
+def _watch(*, connection: BaseDatabaseWrapper, **_kwargs: object) -> None:
+    # In front: whoever adds another for a block takes the last one away behind it.
+    if _note_failing not in connection.execute_wrappers:
+        connection.execute_wrappers.insert(0, _note_failing)
+
+
+def _note_failing(
+    execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]
+) -> Any:
+    """Note SQL that fails and names a table which is in another database."""
+    try:
+        return execute(sql, params, many, context)
+    except DatabaseError:
+        alias = context["connection"].alias
+        away = tables_away(alias)
+        for table in sorted(tables_named(str(sql), away)):
+            model = away[table]
+            notes.add(
+                Finding(
+                    Kind.SQL,
+                    (None, model._meta.label),
+                    (alias, home_of(model)),
+                    f"SQL for {alias!r} names the table {table!r} of {model._meta.label}, which is"
+                    f" in {home_of(model)!r}. Ask connections[alias_for({model._meta.app_label!r})]"
+                    " for its part, and put both together in Python.",
+                    *place_of_frame(sys._getframe(1)),
+                )
+            )
+        raise
