@@ -72,8 +72,9 @@ notes = Notes()
 
 
 def as_data(item: Finding | Failure) -> dict[str, Any]:
-    """Return plain data, which can be sent between processes."""
-    return asdict(item)
+    """Return plain data, which pytest-xdist can send between processes."""
+    data = asdict(item)
+    return {**data, "kind": str(data["kind"])} if "kind" in data else data
 
 
 def finding_from(data: dict[str, Any]) -> Finding:

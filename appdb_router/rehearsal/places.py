@@ -13,6 +13,8 @@ _BETWEEN = {
     *("_pytest", "appdb_router", "asgiref", "asyncio", "concurrent", "contextlib", "django"),
     *("pluggy", "pytest", "pytest_django", "threading", "unittest", "xdist", "__main__"),
 }
+# What shows values when a test fails, querysets too.
+_SHOWING = ("_pytest._io.", "_pytest.assertion.", "unittest.util")
 _PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
 
 NOWHERE = ("", 0)
@@ -27,13 +29,24 @@ def place_of_frame(frame: FrameType) -> tuple[str, int]:
     return _innermost(walk_stack(frame))
 
 
+def is_for_show(frame: FrameType) -> bool:
+    """Tell whether what happens around ``frame`` is only to show a value of a test that fails."""
+    for item, _ in walk_stack(frame):
+        name = item.f_globals.get("__name__") or ""
+        if name.startswith(_SHOWING):
+            return True
+        if name.partition(".")[0] not in _BETWEEN:
+            break
+    return False
+
+
 def place_of_traceback(traceback: TracebackType | None) -> tuple[str, int]:
     """Return file and line of the innermost of the project's code in a traceback."""
     return _innermost(reversed(list(walk_tb(traceback))))
 
 
 def shown(filename: str) -> str:
-    """Return ``filename`` as reports show it: relative to the project's folder where it is there."""
+    """Return ``filename`` as reports show it: relative to the project's folder if it is there."""
     relative = os.path.relpath(filename, get_topology().base_dir)
     return filename if relative.startswith(os.pardir) else Path(relative).as_posix()
 

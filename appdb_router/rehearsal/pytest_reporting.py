@@ -25,15 +25,12 @@ class RehearsalReporting:
         self, item: pytest.Item, call: pytest.CallInfo[Any]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Put what was found onto the report of a test."""
-        found = notes.take()
         report = yield
-        # Showing a failure may run queries, of querysets for example: nobody asked for these.
-        notes.take()
         if notes.rehearsed is not None:
             failure = _failure(item, call) if report.failed else None
             carried = {
                 "rehearsed": notes.rehearsed,
-                "findings": [as_data(finding) for finding in found],
+                "findings": [as_data(finding) for finding in notes.take()],
                 "failure": failure and as_data(failure),
             }
             setattr(report, _CARRIED, carried)

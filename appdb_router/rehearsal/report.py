@@ -125,11 +125,16 @@ def _of_group(group: dict[str, Any]) -> Iterator[str]:
         for model, alias in sides
     )
     for place in group["places"]:
-        yield f"    {_shown(place)}, {place['count']} times in {len(place['tests'])} tests"
+        tests = _counted(len(place["tests"]), "test")
+        yield f"    {_shown(place)}, {_counted(place['count'], 'time')} in {tests}"
         yield f"      {place['message']}"
 
 
 _UNKNOWN = {Kind.JOIN: "a query on", Kind.WRITE: "atomic() on", Kind.SQL: "SQL on"}
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _shown(place: dict[str, Any]) -> str:

@@ -5,8 +5,8 @@ from argparse import ArgumentParser
 from typing import Any
 from unittest import TestCase, TestResult, TestSuite
 
-from django.core.management.base import SystemCheckError
-from django.test.runner import DiscoverRunner
+from django.core.management.base import CommandError, SystemCheckError
+from django.test.runner import DiscoverRunner, tblib
 
 from ..conf import rehearsed_aliases
 from ..topology import get_topology
@@ -27,6 +27,12 @@ class RehearsalRunner(DiscoverRunner):
     def __init__(self, *args: Any, appdb_report: Target | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._target = appdb_report or Target()
+        if self.parallel > 1 and tblib is None and rehearsed_aliases() is not None:
+            raise CommandError(
+                "Some tests of a rehearsal are expected to fail, and Django takes no failure from"
+                " other processes without tblib. Install it (python -m pip install tblib), or leave"
+                " out --parallel."
+            )
 
     @classmethod
     def add_arguments(cls, parser: ArgumentParser) -> None:

@@ -19,7 +19,7 @@ from ..services.statements import tables_named
 from ..signals import refused
 from ..uncovered import UncoveredWriteError
 from .findings import Finding, Kind, notes
-from .places import place_of_frame, shown
+from .places import is_for_show, place_of_frame, shown
 
 
 def start() -> None:
@@ -31,10 +31,11 @@ def start() -> None:
 
 
 def _note(*, error: Exception, **_kwargs: object) -> None:
+    frame = sys._getframe(1)
     if isinstance(error, UncoveredWriteError):
         notes.add(_of_write(error))
-    elif isinstance(error, CrossingQueryError):
-        notes.add(_of_query(error, sys._getframe(1)))
+    elif isinstance(error, CrossingQueryError) and not is_for_show(frame):
+        notes.add(_of_query(error, frame))
 
 
 def _of_write(error: UncoveredWriteError) -> Finding:
