@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .test_runs import declare_test_run
+from .running import declare_test_run
 
 if TYPE_CHECKING:
     from django.db.models import Model

@@ -11,7 +11,7 @@ from .exceptions import ConfigurationError, suggestion
 from .groups import Groups
 from .naming import REHEARSE_VARIABLE
 from .resolution import Database, Resolver, Source
-from .test_runs import is_test_run
+from .running import is_test_run
 
 # The test runner appends the number of a worker. PostgreSQL takes 63 characters.
 _LONGEST = 50
@@ -36,7 +36,7 @@ def rehearsed_leaders(
             f"{REHEARSE_VARIABLE} is set, and this is no test run: outside of one, the databases"
             " that it asks for are not there. Unset it, or run the tests: manage.py test, or pytest"
             " with the plugin (-p appdb_router.pytest_plugin). A script that runs tests calls"
-            " appdb_router.test_runs.declare_test_run() before the settings are loaded."
+            " appdb_router.running.declare_test_run() before the settings are loaded."
         )
     if names == ["all"]:
         names = [app.label for app in apps.values() if app.is_local]
