@@ -95,5 +95,5 @@ def _explain(
 ) -> Iterator[str]:
     for alias in wrong:
         queries = found.get(alias, [])
-        yield f"{len(queries)} queries on {alias!r}, {expected[alias]} expected:"
+        yield f"Queries on {alias!r}: {len(queries)} instead of {expected[alias]}."
         yield from (f"  {number}. {sql}" for number, sql in enumerate(queries, 1))

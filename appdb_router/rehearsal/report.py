@@ -125,8 +125,9 @@ def _of_group(group: dict[str, Any]) -> Iterator[str]:
         for model, alias in sides
     )
     for place in group["places"]:
-        tests = _counted(len(place["tests"]), "test")
-        yield f"    {_shown(place)}, {_counted(place['count'], 'time')} in {tests}"
+        tests = len(place["tests"])
+        where = f"in {_counted(tests, 'test')}" if tests else "outside of tests"
+        yield f"    {_shown(place)}, {_counted(place['count'], 'time')} {where}"
         yield f"      {place['message']}"
 
 

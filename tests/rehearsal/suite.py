@@ -171,6 +171,11 @@ def test_shown(db):
     assert shown is None  # shown
 
 
+def test_numbers(trip, appdb_assert_num_queries):
+    with appdb_assert_num_queries({"driver": 1, Rider: 1}):
+        assert Trip.objects.get().rider.name == "secret"
+
+
 def test_no_database():
     with pytest.raises(RuntimeError):
         Trip.objects.count()
