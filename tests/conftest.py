@@ -168,7 +168,7 @@ def database_name(
     unique: Callable[[str], str],
     role: Callable[..., Role],  # set up first, so that owners are dropped after their databases
 ) -> Iterator[Callable[[str], str]]:
-    """A maker of names: databases with one in their name, as in `test_…`, are dropped at the end."""
+    """A maker of names: databases with one in theirs, as in `test_…`, are dropped at the end."""
     made: set[str] = set()
 
     def make(suffix: str) -> str:

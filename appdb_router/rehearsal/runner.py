@@ -6,7 +6,8 @@ from typing import Any
 from unittest import TestCase, TestResult, TestSuite
 
 from django.core.management.base import CommandError, SystemCheckError
-from django.test.runner import DiscoverRunner, tblib
+from django.test import runner
+from django.test.runner import DiscoverRunner
 
 from ..conf import rehearsed_aliases
 from ..topology import get_topology
@@ -27,7 +28,7 @@ class RehearsalRunner(DiscoverRunner):
     def __init__(self, *args: Any, appdb_report: Target | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._target = appdb_report or Target()
-        if self.parallel > 1 and tblib is None and rehearsed_aliases() is not None:
+        if self.parallel > 1 and not _has_tblib() and rehearsed_aliases() is not None:
             raise CommandError(
                 "Some tests of a rehearsal are expected to fail, and Django takes no failure from"
                 " other processes without tblib. Install it (python -m pip install tblib), or leave"
@@ -40,9 +41,10 @@ class RehearsalRunner(DiscoverRunner):
         super().add_arguments(parser)
         parser.add_argument("--appdb-report", type=Target.parse, help=OPTION_HELP)
 
-    def get_databases(self, suite: TestSuite) -> dict[str, bool]:
+    def get_databases(self, suite: TestSuite) -> Any:
         """Return every routed alias, if the tests use a database at all."""
-        databases = super().get_databases(suite)
+        # Whether it is serialized, by alias; the stubs have an earlier Django's type.
+        databases: Any = super().get_databases(suite)
         if not databases or rehearsed_aliases() is None:
             return databases
         is_serialized = any(databases.values())
@@ -53,7 +55,7 @@ class RehearsalRunner(DiscoverRunner):
         found: Any = super().get_resultclass()
         if rehearsed_aliases() is None:
             return found
-        base = found or self.test_runner.resultclass
+        base: Any = found or self.test_runner.resultclass
         return type(base.__name__, (NotingResult, base), {})
 
     def run_checks(self, databases: Any) -> None:
@@ -65,7 +67,7 @@ class RehearsalRunner(DiscoverRunner):
                 raise
             sys.stderr.write(f"{error}\nThe tests are run all the same.\n")
 
-    def suite_result(self, suite: TestSuite, result: TestResult, **kwargs: Any) -> int:
+    def suite_result(self, suite: TestSuite, result: Any, **kwargs: Any) -> int:
         """Write the report, and return how many tests failed."""
         rehearsed = rehearsed_aliases()
         if rehearsed is not None:
@@ -73,6 +75,11 @@ class RehearsalRunner(DiscoverRunner):
             report = Report(rehearsed, notes.take(), noted)
             sys.stdout.write(f"\n{report.write(self._target)}\n")
         return super().suite_result(suite, result, **kwargs)
+
+
+def _has_tblib() -> bool:
+    # Django imports it if it is there.
+    return vars(runner)["tblib"] is not None
 
 
 class NotingResult(TestResult):

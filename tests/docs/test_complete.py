@@ -19,8 +19,12 @@ from appdb_router import (
     exceptions,
     outages,
     pools,
+    testing,
     uncovered,
 )
+from appdb_router.naming import REHEARSE_VARIABLE
+from appdb_router.rehearsal.findings import Failure, Finding, Kind
+from appdb_router.rehearsal.report import Report
 from appdb_router.services import budget
 from tests.docs.markdown import README, missing, part, read, section
 from tests.support.project import REPOSITORY, Project
@@ -134,6 +138,28 @@ def test_every_field_of_a_budget() -> None:
         *(field.name for kind in (budget.Demand, budget.Limit) for field in fields(kind)),
     }
     assert missing(names, section(part(TEXT, "commands"), "Connections")) == []
+
+
+def test_every_part_of_a_report() -> None:
+    finding = Finding(Kind.JOIN, ("a.A", "b.B"), ("a", "b"), "", "", 0)
+    failure = Failure("test", "Error", "", 0, is_known=False)
+    document = Report(["a"], [finding], [failure]).as_dict()
+    names = {
+        REHEARSE_VARIABLE,
+        "--appdb-report",
+        "json:FILE",
+        *document,
+        *document["findings"][0],
+        *document["findings"][0]["places"][0],
+        *document["failures"][0],
+        *map(str, Kind),
+    }
+    assert missing(names, part(TEXT, "rehearsal")) == []
+
+
+def test_every_helper_of_tests() -> None:
+    assert missing([*testing.__all__, "appdb_assert_num_queries"], part(TEXT, "testing")) == []
+    assert testing.__name__ in part(TEXT, "testing")
 
 
 def test_every_exception() -> None:

@@ -29,9 +29,11 @@ SQL = (
     "SQL for 'default' names the table 'driver_trip' of driver.Trip, which is in 'driver'. Ask"
     " connections[alias_for('driver')] for its part, and put both together in Python."
 )
+JOIN_LINE = line(SERVICES, "# the join")
+SQL_LINE = line(SERVICES, "# the SQL")
 WRITE_LINE = line(SERVICES, "# the write")
 BLOCK_LINE = line(SERVICES, "@transaction.atomic")
-SUBQUERY_LINE = line(SERVICES, "# the join") + 4
+SUBQUERY_LINE = JOIN_LINE + 4
 
 
 def write_message(root: Path) -> str:
@@ -48,10 +50,10 @@ def expected(root: Path, named: Callable[[str], str], *joins: str) -> dict[str, 
     """Return the report; `named` gives the name of a test, `joins` are more tests that join."""
     tests = ("Queries.test_join", "Queries.test_the_join_again", "Queries.test_what_is_caught")
     places = [
-        ("join", ("driver.Trip", "riders.Rider"), ("driver", "default"), "# the join", JOIN),
+        ("join", ("driver.Trip", "riders.Rider"), ("driver", "default"), JOIN_LINE, JOIN),
         ("join", ("riders.Rider", "driver.Trip"), ("default", "driver"), SUBQUERY_LINE, SUBQUERY),
         ("write", (None, "driver.Trip"), ("default", "driver"), WRITE_LINE, write_message(root)),
-        ("sql", (None, "driver.Trip"), ("default", "driver"), "# the SQL", SQL),
+        ("sql", (None, "driver.Trip"), ("default", "driver"), SQL_LINE, SQL),
     ]
     found = [sorted([*map(named, tests), *joins])] + [
         [named(name)] for name in ("Queries.test_subquery", "Writes.test_write", "Queries.test_sql")
@@ -66,7 +68,7 @@ def expected(root: Path, named: Callable[[str], str], *joins: str) -> dict[str, 
                 "places": [
                     {
                         "file": "driver/services.py",
-                        "line": where if isinstance(where, int) else line(SERVICES, where),
+                        "line": where,
                         # One test asks twice, and one class when it is set up.
                         "count": 5 + max(0, len(joins) - 1) if message is JOIN else 1,
                         "tests": tests_of_it,
@@ -170,10 +172,10 @@ def test_djangos_runner(rehearsing: Project) -> None:
         subquery=SUBQUERY,
         sql=SQL,
         write=write_message(rehearsing.root),
-        join_line=line(SERVICES, "# the join"),
+        join_line=JOIN_LINE,
         subquery_line=SUBQUERY_LINE,
         write_line=WRITE_LINE,
-        sql_line=line(SERVICES, "# the SQL"),
+        sql_line=SQL_LINE,
         other_line=line(TESTS, "# the other failure"),
     )
     assert report_of(rehearsing) == expected(rehearsing.root, "driver.tests.{}".format)

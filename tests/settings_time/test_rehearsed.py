@@ -14,7 +14,7 @@ from tests.settings_time.conftest import Builder, metadata, routes
 from tests.support.project import Project, bare_environment
 
 MAIN = "postgresql://user@server/main"
-APPS = {
+APPS: dict[str, str | None] = {
     "django.contrib.auth": None,
     "django.contrib.contenttypes": None,
     "django.contrib.sessions": None,
