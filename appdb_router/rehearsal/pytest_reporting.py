@@ -61,9 +61,10 @@ class RehearsalReporting:
 
 
 def _failure(item: pytest.Item, call: pytest.CallInfo[Any]) -> Failure | None:
-    # Loaded, as there is a rehearsal.
-    from .failing import failure_of
-
+    # A test that was expected to fail and did not has failed without an exception.
     if call.excinfo is None:
         return None
+    # It needs Django, which is loaded where there is a rehearsal.
+    from .failing import failure_of
+
     return failure_of(item.nodeid, call.excinfo.value, call.excinfo.tb)

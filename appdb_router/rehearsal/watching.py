@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from itertools import takewhile
 from traceback import walk_stack
 from types import FrameType
 from typing import Any
@@ -20,6 +21,9 @@ from ..signals import refused
 from ..uncovered import UncoveredWriteError
 from .findings import Finding, Kind, notes
 from .places import is_for_show, place_of_frame, shown
+
+# What is between the query as a whole and the signal that a part of it is refused.
+_COMPILING = ("appdb_router.", "django.db.", "django.dispatch.")
 
 
 def start() -> None:
@@ -63,17 +67,15 @@ def _of_query(error: CrossingQueryError, frame: FrameType) -> Finding:
 
 def _outermost_compiler(frame: FrameType) -> Any:
     """Return the compiler of the whole query, of which a part was refused."""
-    found = None
-    for item, _ in walk_stack(frame):
-        owner = item.f_locals.get("self")
-        if isinstance(owner, SQLCompiler):
-            found = owner
-        elif found is not None and not item.f_globals["__name__"].startswith(_COMPILING):
-            break
-    return found
+    compiling = takewhile(_is_compiling, (item for item, _ in walk_stack(frame)))
+    owners = (item.f_locals.get("self") for item in compiling)
+    *_, outermost = (owner for owner in owners if isinstance(owner, SQLCompiler))
+    return outermost
 
 
-_COMPILING = ("appdb_router.", "django.db.")
+def _is_compiling(frame: FrameType) -> bool:
+    name: str = frame.f_globals["__name__"]
+    return name.startswith(_COMPILING)
 
 
 def _watch(*, connection: BaseDatabaseWrapper, **_kwargs: object) -> None:

@@ -208,7 +208,7 @@ from django.db import connections
 django.setup()
 import library
 from appdb_router.rehearsal import watching
-from appdb_router.rehearsal.findings import notes
+from appdb_router.rehearsal.findings import Finding, Kind, notes
 from django.core.management import call_command
 from driver.models import Trip
 from riders.models import Rider
@@ -237,6 +237,20 @@ with connections["default"].execute_wrapper(lambda execute, *args: execute(*args
     connections["default"].close()
     print(places(list, Trip.objects.using("default")))
 print(connections["default"].execute_wrappers == [watching._note_failing])
+
+# What a process of `manage.py test --parallel` does, without leaving this one.
+from django.test.runner import RemoteTestRunner
+from unittest import TestCase, TestSuite
+
+
+class Joined(TestCase):
+    def test_one(self):
+        list(joined)
+
+
+notes.add(Finding(Kind.JOIN, (), (), "of the process that forked", "", 0))
+[_, *_, (name, index, found)] = RemoteTestRunner().run(TestSuite([Joined("test_one")])).events
+print(name, index, [(item.message[:11], item.test) for item in found])
 """
 
 
@@ -258,6 +272,7 @@ def test_places_and_models(project: Project) -> None:
         str(("OperationalError", [])),
         str(("OperationalError", [("sql", "", 0, (None, "driver.Trip"))])),
         "True",
+        "addFindings 0 [('driver.Trip', '__main__.Joined.test_one')]",
     ]
 
 
@@ -344,7 +359,8 @@ def test_the_plugin_without_django(project: Project) -> None:
     assert (code, "1 passed" in text) == (0, True), whole
 
     project.env["APPDB_REHEARSE"] = "all"
-    code, text, whole = pytest_in(project, *arguments, "--deselect=test_light.py::test_nothing")
+    project.write("test_light.py", "def test_nothing():\n    pass\n")
+    _, text, _ = pytest_in(project, *arguments)
     assert "APPDB_REHEARSE is set, but nothing was rehearsed: no test ran with settings" in text
     code, _, whole = pytest_in(project, *arguments, "--appdb-report=xml")
     assert code == 4
