@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from .naming import REHEARSE_VARIABLE
 from .running import declare_test_run
 
 if TYPE_CHECKING:
     from django.db.models import Model
 
-_VARIABLE = "APPDB_REHEARSE"
+OPTION_HELP = (
+    "How APPDB_REHEARSE tells what it has found: text, json, or json:FILE, which shows the text and"
+    " writes JSON to the file. Default is text."
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Collect what is found, if the environment asks for a rehearsal."""
-    if not os.environ.get(_VARIABLE):
+    if not os.environ.get(REHEARSE_VARIABLE):
         return
     from .rehearsal.pytest_reporting import RehearsalReporting
     from .rehearsal.report import Target

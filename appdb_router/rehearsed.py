@@ -80,8 +80,9 @@ def _rehearsed(
 ) -> Database:
     """Return a database that only a test runner can make: its name is that of a test database."""
     config = deepcopy(now.config)
-    # As after the split: nobody inherits it.
-    config.pop("ATOMIC_REQUESTS", None)
+    if now.alias == "default":
+        # As after the split: nobody inherits it.
+        config.pop("ATOMIC_REQUESTS", None)
     config.update({name: tuning[name] for name in _SEEN_BY_TESTS if name in tuning})
     test = config.setdefault("TEST", {})
     for name in ("DEPENDENCIES", "MIRROR", "NAME"):

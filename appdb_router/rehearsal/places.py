@@ -47,7 +47,9 @@ def place_of_traceback(traceback: TracebackType | None) -> tuple[str, int]:
 
 def shown(filename: str) -> str:
     """Return ``filename`` as reports show it: relative to the project's folder if it is there."""
-    relative = os.path.relpath(filename, get_topology().base_dir)
+    # Settings resolve links where ``sys.path`` does not, or the other way round.
+    real = os.path.realpath(filename)
+    relative = os.path.relpath(real, os.path.realpath(get_topology().base_dir))
     return filename if relative.startswith(os.pardir) else Path(relative).as_posix()
 
 

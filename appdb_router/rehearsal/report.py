@@ -9,10 +9,9 @@ from typing import Any, TypeVar
 
 from .findings import Failure, Finding, Kind
 
-FORMATS = "text, json or json:FILE"
 OPTION_HELP = (
-    f"How APPDB_REHEARSE tells what it has found: {FORMATS}, which shows the text and writes JSON"
-    " to the file. Default is text."
+    "How APPDB_REHEARSE tells what it has found: text, json, or json:FILE, which shows the text and"
+    " writes JSON to the file. Default is text."
 )
 
 _TITLES = {
@@ -40,7 +39,7 @@ class Target:
             return cls(not path, path or None)
         if text == "text":
             return cls()
-        raise ArgumentTypeError(f"{text!r} is not one of {FORMATS}.")
+        raise ArgumentTypeError(f"{text!r} is not one of text, json or json:FILE.")
 
 
 @dataclass

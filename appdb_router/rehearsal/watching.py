@@ -74,8 +74,7 @@ def _outermost_compiler(frame: FrameType) -> Any:
 
 
 def _is_compiling(frame: FrameType) -> bool:
-    name: str = frame.f_globals["__name__"]
-    return name.startswith(_COMPILING)
+    return str(frame.f_globals.get("__name__")).startswith(_COMPILING)
 
 
 def _watch(*, connection: BaseDatabaseWrapper, **_kwargs: object) -> None:

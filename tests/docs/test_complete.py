@@ -19,12 +19,13 @@ from appdb_router import (
     exceptions,
     outages,
     pools,
+    pytest_plugin,
     testing,
     uncovered,
 )
 from appdb_router.naming import REHEARSE_VARIABLE
+from appdb_router.rehearsal import report
 from appdb_router.rehearsal.findings import Failure, Finding, Kind
-from appdb_router.rehearsal.report import Report
 from appdb_router.services import budget
 from tests.docs.markdown import README, missing, part, read, section
 from tests.support.project import REPOSITORY, Project
@@ -143,18 +144,19 @@ def test_every_field_of_a_budget() -> None:
 def test_every_part_of_a_report() -> None:
     finding = Finding(Kind.JOIN, ("a.A", "b.B"), ("a", "b"), "", "", 0)
     failure = Failure("test", "Error", "", 0, is_known=False)
-    document = Report(["a"], [finding], [failure]).as_dict()
+    document = report.Report(["a"], [finding], [failure]).as_dict()
     names = {
         REHEARSE_VARIABLE,
-        "--appdb-report",
-        "json:FILE",
         *document,
         *document["findings"][0],
         *document["findings"][0]["places"][0],
         *document["failures"][0],
         *map(str, Kind),
     }
-    assert missing(names, part(TEXT, "rehearsal")) == []
+    text = part(TEXT, "rehearsal")
+    assert missing(names, text) == []
+    rows = re.findall(r"^\| `--appdb-report FORMAT` \| (.*) \|$", text, re.M)
+    assert rows == [report.OPTION_HELP] == [pytest_plugin.OPTION_HELP]
 
 
 def test_every_helper_of_tests() -> None:

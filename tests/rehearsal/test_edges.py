@@ -343,10 +343,12 @@ def pytest_in(project: Project, *args: str, plugin: bool = True) -> tuple[int, s
 LIGHT = """\
 import sys
 
+NEEDED = ["naming", "pytest_plugin", "running"]
+
 
 def test_nothing_is_loaded():
     ours = {name for name in sys.modules if name.startswith("appdb_router")}
-    assert ours == {"appdb_router", "appdb_router.pytest_plugin", "appdb_router.running"}
+    assert ours == {"appdb_router", *map("appdb_router.{}".format, NEEDED)}
     assert not [name for name in sys.modules if name.partition(".")[0] == "django"]
 """
 

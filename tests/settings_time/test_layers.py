@@ -140,7 +140,7 @@ def test_the_run_time_takes_nothing_of_the_island_but_the_errors() -> None:
 
     # Registering a database is building it, at the one other time that there is. And pytest's
     # plugin is there before there are settings.
-    assert taken == {"registering": {"databases"}, "pytest_plugin": {"running"}}
+    assert taken == {"registering": {"databases"}, "pytest_plugin": {"naming", "running"}}
     assert not [name for name, modules in outside.items() if "appdb_router" in modules]
 
 

@@ -128,7 +128,7 @@ def test_a_database_of_its_own_stays(build: Builder) -> None:
 )
 def test_two_urls_of_one_database(build: Builder, value: str, names: dict[str, str]) -> None:
     module = "TEST = {'NAME': 'mine', 'CHARSET': 'UTF8'}\n"
-    url = "postgresql://user@server/other"
+    url = "postgresql://user@server/other?atomic_requests=true"
     apps = {**APPS, "driver": module, "billing": module}
 
     databases = rehearse(build, value, apps, DRIVER_DATABASE_URL=url, BILLING_DATABASE_URL=url)
@@ -136,6 +136,7 @@ def test_two_urls_of_one_database(build: Builder, value: str, names: dict[str, s
     assert {alias: entry["NAME"] for alias, entry in databases.items()} == names
     assert all(entry["canonical"] == alias for alias, entry in metadata(databases).items())
     assert databases["driver"]["TEST"]["CHARSET"] == "UTF8"
+    assert databases["driver"]["ATOMIC_REQUESTS"]
 
 
 def test_an_unknown_label(build: Builder) -> None:
