@@ -7,7 +7,7 @@ from django.db.models.signals import pre_migrate
 from django.utils.translation import gettext_lazy as _
 
 from . import circuit_handler, connection_handler, transaction_hooks
-from .conf import circuit_options, guard_reaction
+from .conf import circuit_options, guard_reaction, rehearsed_aliases
 from .exceptions import ConfigurationError
 
 
@@ -38,6 +38,11 @@ class AppDatabaseRouterConfig(AppConfig):
             circuit_handler.install(options)
         if reaction := guard_reaction():
             transaction_hooks.install(reaction)
+        if rehearsed_aliases() is not None:
+            # It needs Django's test framework, which nobody else has to load.
+            from .rehearsal import hooking
+
+            hooking.start()
         pre_migrate.connect(_prepare, sender=self)
         expected = set(get_topology().routes)
         installed = {config.label for config in apps.get_app_configs()}

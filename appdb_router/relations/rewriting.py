@@ -9,13 +9,14 @@ from typing import Any
 from django.db.models import Field, ForeignKey, Model
 from django.db.models.expressions import Col
 
+from ..exceptions import CrossingQueryError
 from .homes import home_of
 
 _ELLIPSIS = "…"
 
 
-def explain_join(query: Any, name: str, model: type[Model]) -> str:
-    """Say why the table that ``query`` calls ``name``, that of ``model``, cannot be joined."""
+def join_error(query: Any, name: str, model: type[Model]) -> CrossingQueryError:
+    """Return why the table that ``query`` calls ``name``, that of ``model``, cannot be joined."""
     name, model = _behind_the_table_between(query, name, model)
     path = _path(query, name)
     root = query.model
@@ -32,18 +33,19 @@ def explain_join(query: Any, name: str, model: type[Model]) -> str:
             f" For values or for sorting, take {root.__name__}.objects.select_related({path!r}) or"
             f" prefetch_related({path!r}), and read or sort {path} in Python."
         )
-    return text
+    return CrossingQueryError(text, (root._meta.label, model._meta.label))
 
 
-def explain_subquery(query: Any, name: str, model: type[Model]) -> str:
-    """Say why ``query``, which begins with the table of ``model``, cannot be part of another."""
+def subquery_error(query: Any, name: str, model: type[Model]) -> CrossingQueryError:
+    """Return why ``query``, which begins with the table of ``model``, cannot be part of another."""
     filters = _filters(query, name, {name})
-    return (
+    text = (
         f"A subquery on {model._meta.label} in the database {home_of(model)!r} is part of a query"
         " on another. Ask it first, and hand over its result:"
         f" ids = fetch_ids({_called(model.__name__, filters)})"
         " (from appdb_router.two_steps import fetch_ids), or list(…) of the values that are needed."
     )
+    return CrossingQueryError(text, (model._meta.label,))
 
 
 def _behind_the_table_between(query: Any, name: str, model: type[Model]) -> tuple[str, type[Model]]:

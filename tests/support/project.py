@@ -188,6 +188,12 @@ class Project:
         prelude = "import django\ndjango.setup()\n" if setup else ""
         return self._run(["-c", prelude + dedent(code)], check=check, timeout=timeout)
 
+    def module(
+        self, name: str, *args: str, check: bool = True, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a module in the project, as `python -m` does."""
+        return self._run(["-m", name, *args], check=check, timeout=timeout)
+
     def makemigrations(self, *labels: str) -> None:
         """Write the migrations that the models ask for."""
         self.manage("makemigrations", "--verbosity=0", *labels)
