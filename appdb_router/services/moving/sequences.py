@@ -11,8 +11,6 @@ from ..catalogs import sequences
 from .keys import quoted
 from .tables import MovedTable
 
-__all__ = ["set_sequences"]
-
 _Places = dict[tuple[str, str], int]
 
 
