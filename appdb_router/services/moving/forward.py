@@ -4,17 +4,23 @@ Each step may be done again: a process that was killed is followed by one that b
 step, and finds most of it done.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
+from django.db.models import Sum
+
 from ...exceptions import MoveError
-from .copying import copy_table
+from ...models import MovedChunk
+from .copying import Copied, copy_table
 from .filling import has_rows
-from .following import catch_up, follow_all, settle, shorten, verify
+from .following import catch_up, follow_all, follow_whole, settle, shorten, verify
 from .journal import TARGET, Phase
 from .parts import disable_triggers, enable_triggers, put_parts_back, take_parts_away
 from .running import Run
 from .sequences import set_sequences
 from .staying import drop_staying_constraints, staying_constraints
+from .tables import MovedTable
 from .triggers import accept_writes, capture_changes, lock_for_writing, stop_capturing
 
 
@@ -30,10 +36,8 @@ def move_forward(run: Run) -> None:
     else:
         _listen(run)
     _copy(run)
-    run.enter(Phase.INDEXING)
-    put_parts_back(run.tables, run.databases.target, run.token, report=run.made)
+    _complete(run)
     if not run.options.offline:
-        # Unique indexes are there by now, and the queue may hold all that came meanwhile.
         catch_up(run)
     verify(run)
     _change_over(run)
@@ -91,9 +95,36 @@ def _copy(run: Run) -> None:
             target,
             run.token,
             run.options.copying,
-            report=run.reporter.copied,
+            report=_counted(run, table),
             stop=run.stop,
         )
+
+
+def _counted(run: Run, table: MovedTable) -> Callable[[Copied], None]:
+    """Return what tells the reporter of a chunk, with all that was copied of the table before."""
+    chunks = MovedChunk.objects.using(run.databases.target.alias)
+    done = chunks.filter(token=run.token, table=table.name)
+    sums = done.aggregate(rows=Sum("rows", default=0), bytes=Sum("bytes", default=0))
+
+    def report(copied: Copied) -> None:
+        sums["rows"] += copied.rows
+        sums["bytes"] += copied.bytes
+        run.reporter.copied(replace(copied, **sums))
+
+    return report
+
+
+def _complete(run: Run) -> None:
+    """Make the indexes and constraints of the target.
+
+    Rows that were copied one after the other may break them, such as two that got the same unique
+    value one after the other, until all that was written meanwhile was followed at once.
+    """
+    run.enter(Phase.INDEXING)
+    target = run.databases.target
+    put_parts_back(run.tables, target, run.token, report=run.made, only_keys=True)
+    follow_whole(run)
+    put_parts_back(run.tables, target, run.token, report=run.made)
 
 
 def _change_over(run: Run) -> None:
