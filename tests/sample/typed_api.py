@@ -351,7 +351,8 @@ def of_probing_and_listing() -> None:
         assert_type(entry, Entry)
         assert_type(entry.database, Database)
         if entry.move:
-            assert_type((entry.move.source, entry.move.phase), tuple[str, str | None])
+            assert_type((entry.move.source, entry.move.variable), tuple[str, str])
+            assert_type(entry.move.phase, str | None)
         assert_type((entry.engine, entry.url, entry.source), tuple[str, str, str])
         assert_type(entry.probe, Probe | None)
         assert_type(entry.as_dict(), dict[str, Any])
