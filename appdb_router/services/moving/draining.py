@@ -10,7 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .keys import Key, quoted, translated
 from .passing import passing
-from .queueing import Changes, Written, forget, queue_length, read_queue
+from .queueing import Changes, Written, forget, read_queue
 from .replacing import replace_rows
 from .rows import delete_keys, read_rows, write_rows
 from .settling import settle

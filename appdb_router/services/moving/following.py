@@ -6,11 +6,12 @@ from ...exceptions import MoveError
 from .comparing import Difference, Range, compare_tables, differing_keys
 from .copying import copy_whole
 from .digests import compare_digests
-from .draining import Drained, drain, queue_length
+from .draining import Drained, drain
 from .journal import Phase
 from .keys import Key
 from .passing import passing
 from .patience import stopped
+from .queueing import queue_length
 from .running import Run, Verification
 
 # Keys of a range that are compared one by one; a range with more is compared as a whole again.

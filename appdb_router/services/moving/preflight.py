@@ -21,6 +21,7 @@ from .settling import is_slow_driver
 from .staying import staying_constraints
 from .suiting import column_problems
 from .tables import MovedTable, moved_tables
+from .unnoticed import capture_problems
 
 __all__ = ["MovePlan", "PlannedTable"]
 
@@ -182,6 +183,7 @@ def _problems(
     if not may_be_filled:
         yield from _filled(tables, databases.target)
     for connection in (databases.source, databases.target):
+        yield from capture_problems(tables, connection)
         if connection.vendor == "postgresql":
             yield from _rights(tables, connection)
             yield from _sessions(connection)

@@ -7,8 +7,8 @@ from django.db.models import Sum
 
 from ...models import MovedChunk, MovedTableState, RowChange
 from .databases import Databases
-from .draining import queue_length
 from .journal import Journal
+from .queueing import queue_length
 from .route import MoveRoute
 
 __all__ = ["MoveStatus"]

@@ -11,7 +11,6 @@ from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .mysql_triggers import MySQLTriggers
-from .passing import passing
 from .postgresql_triggers import PostgresTriggers
 from .sqlite_triggers import SQLiteTriggers
 from .tables import MovedTable
