@@ -3,8 +3,23 @@
 import tomllib
 from pathlib import Path
 
+import django
+from django.conf import settings
+
+from appdb_router import build_databases
+
 _PYPROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
 _METADATA = tomllib.loads(_PYPROJECT.read_text(encoding="utf-8"))["project"]
+
+# Modules with models can be imported in a project only.
+_APPS = ["appdb_router"]
+settings.configure(
+    INSTALLED_APPS=_APPS,
+    DATABASES=build_databases(
+        _APPS, base_dir=_PYPROJECT.parent, default="sqlite:///:memory:", env={}
+    ),
+)
+django.setup()
 
 project = _METADATA["name"]
 release = version = _METADATA["version"]

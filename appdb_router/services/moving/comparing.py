@@ -13,7 +13,7 @@ from .server_side import is_collated
 from .tables import MovedTable
 from .totals import Part, Total
 
-__all__ = ["Compared", "Difference", "Range", "compare_tables", "differing_keys"]
+__all__ = ["Difference"]
 
 Range = tuple[Key | None, Key | None]
 

@@ -21,7 +21,7 @@ from .rows import read_rows, write_rows
 from .settling import is_about_server, refusal, settle
 from .tables import MovedTable
 
-__all__ = ["Copied", "CopyOptions", "copy_table", "copy_whole", "rows_and_bytes"]
+__all__ = ["Copied"]
 
 # The exit code of what was interrupted.
 STOPPED = 130

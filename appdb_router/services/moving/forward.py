@@ -94,7 +94,7 @@ def _copy(run: Run) -> None:
             source,
             target,
             run.token,
-            run.options.copying,
+            run.copying,
             report=_counted(run, table),
             stop=run.stop,
         )

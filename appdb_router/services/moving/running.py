@@ -61,12 +61,6 @@ class MoveOptions:
         """Return the options that were written down."""
         return cls(**{**values, "verify": Verification(values["verify"])})
 
-    @property
-    def copying(self) -> CopyOptions:
-        """The options of the copy."""
-        digest = self.verify is Verification.STREAM
-        return CopyOptions(self.chunk_rows, self.rate_limit, digest)
-
 
 class Reporter(Protocol):
     """Who is told how far a move has come."""
@@ -117,6 +111,12 @@ class Run:
     def taker(self) -> BaseDatabaseWrapper:
         """The other one."""
         return self.databases.named(SOURCE if self.journal.is_flipped else TARGET)
+
+    @property
+    def copying(self) -> CopyOptions:
+        """The options of the copy."""
+        digest = self.options.verify is Verification.STREAM
+        return CopyOptions(self.options.chunk_rows, self.options.rate_limit, digest)
 
     @property
     def keyed(self) -> tuple[MovedTable, ...]:

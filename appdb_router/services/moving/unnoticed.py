@@ -7,8 +7,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .tables import MovedTable
 
-__all__ = ["capture_problems"]
-
 _ACTIONS = """
     SELECT table_name, constraint_name, delete_rule, update_rule
     FROM information_schema.referential_constraints
