@@ -112,7 +112,12 @@ def things(
 
 @pytest.mark.parametrize(
     ("source", "target"),
-    [("sqlite", "postgres"), ("postgres", "sqlite"), ("mariadb", "sqlite"), ("postgres", "mariadb")],
+    [
+        ("sqlite", "postgres"),
+        ("postgres", "sqlite"),
+        ("mariadb", "sqlite"),
+        ("postgres", "mariadb"),
+    ],
 )
 def test_odd_values(things: Callable[[str, str], Fleet], source: str, target: str) -> None:
     rows = [

@@ -8,6 +8,7 @@ import pytest
 
 from tests.moving.conftest import ENGINES, Fleet, fleet_between
 
+
 @pytest.fixture(scope="module", params=ENGINES)
 def from_each(
     request: pytest.FixtureRequest,
