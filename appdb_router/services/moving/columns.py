@@ -25,7 +25,6 @@ class StoredColumn:
     type: str
     is_nullable: bool
     is_generated: bool
-    has_default: bool
     is_plain: bool = True
 
 
@@ -44,19 +43,22 @@ class StoredTable:
 
 # A user's type is taken for plain where its binary form is documented: text for citext, enums and
 # domains over plain types, counted texts for hstore. Numbers from 16384 on are users' objects.
-_POSTGRESQL_COLUMNS = """
+_POSTGRESQL_COLUMNS = r"""
     WITH RECURSIVE base AS (
         SELECT oid AS domain, oid FROM pg_type
         UNION ALL
         SELECT base.domain, t.typbasetype FROM base JOIN pg_type t ON t.oid = base.oid
         WHERE t.typtype = 'd'
     )
+<<<<<<< HEAD
     SELECT a.attname, t.typname
                || coalesce(substring(format_type(a.atttypid, a.atttypmod) FROM '[(].*[)]'), '')
+=======
+    SELECT a.attname, regexp_replace(format_type(a.atttypid, a.atttypmod), '^.*\.', '')
+>>>>>>> rows
                || coalesce((SELECT ' ' || array_agg(enumlabel ORDER BY enumsortorder)::text
                             FROM pg_enum WHERE enumtypid IN (t.oid, t.typelem)), ''),
            NOT a.attnotnull, a.attgenerated <> '',
-           a.atthasdef OR a.attidentity <> '',
            b.typsend <> 0 AND b.typreceive <> 0 AND (
                b.oid < 16384 OR b.typtype = 'e' OR b.typname IN ('citext', 'hstore')
            ) AND b.typtype <> 'c' AND b.oid <> 'record'::regtype
@@ -83,8 +85,7 @@ _POSTGRESQL_TABLE = """
 
 _MYSQL_COLUMNS = """
     SELECT column_name, column_type, is_nullable = 'YES', extra LIKE '%%GENERATED%%'
-           AND extra NOT LIKE '%%DEFAULT_GENERATED%%',
-           column_default IS NOT NULL OR extra LIKE '%%auto_increment%%'
+           AND extra NOT LIKE '%%DEFAULT_GENERATED%%'
     FROM information_schema.columns
     WHERE table_schema = DATABASE() AND table_name = %s ORDER BY ordinal_position
 """
@@ -102,7 +103,7 @@ _MYSQL_TRIGGERS = """
 
 # Hidden columns are generated ones: 2 virtual, 3 stored.
 _SQLITE_COLUMNS = """
-    SELECT name, type, "notnull", hidden, dflt_value, pk FROM pragma_table_xinfo(%s) ORDER BY cid
+    SELECT name, type, "notnull", hidden, pk FROM pragma_table_xinfo(%s) ORDER BY cid
 """
 
 _SQLITE_TRIGGERS = """
@@ -169,16 +170,12 @@ def _read_sqlite(connection: BaseDatabaseWrapper, name: str) -> StoredTable | No
     if not rows:
         return None
     columns = {
-        column: StoredColumn(
-            column, kind.lower(), not (not_null or pk), hidden > 1, default is not None
-        )
-        for column, kind, not_null, hidden, default, pk in rows
+        column: StoredColumn(column, kind.lower(), not (not_null or pk), hidden > 1)
+        for column, kind, not_null, hidden, pk in rows
     }
     # Only a whole number is never NULL in a key that does not say so.
-    has_key = all(
-        not_null or kind.lower() == "integer" for _, kind, not_null, _, _, pk in rows if pk
-    )
-    key = [column for _, column in sorted((row[5], row[0]) for row in rows if row[5])]
+    has_key = all(not_null or kind.lower() == "integer" for _, kind, not_null, _, pk in rows if pk)
+    key = [column for _, column in sorted((row[4], row[0]) for row in rows if row[4])]
     [(kind,)] = _fetch(
         connection, "SELECT type FROM sqlite_master WHERE lower(name) = lower(%s)", [name]
     )

@@ -156,7 +156,7 @@ class TypeTrial(Trial):
         for column, value in zip(self.columns, row, strict=True):
             try:
                 with transaction.atomic(using=self.taker.alias):
-                    self.write([column], [[value]])
+                    self.write([self._number, column], [[0, value]])
                     self._run(f"DELETE FROM {quoted(self.taker, [self.name])[0]}")  # noqa: S608
             except (Error, *VALUE_ERRORS):
                 guilty.append(self._sentence(column, key))
