@@ -121,17 +121,8 @@ def weigh_all(wanted: Mapping[str, Collection[str]], *, timeout: int) -> dict[st
     return ask_all(look, wanted, timeout=_PATIENCE, silent=silent)
 
 
-def _weigh(alias: str, wanted: Mapping[str, Collection[str]], timeout: int) -> Weight:
-    try:
-        with separate_connection(alias, timeout=timeout) as connection:
-            if is_missing_file(connection):
-                return Weight(error="there is no such database yet")
-            return _weigh_tables(connection, wanted[alias])
-    except (Error, ImproperlyConfigured, OSError) as error:
-        return Weight(error=describe_error(error, alias))
-
-
-def _weigh_tables(connection: BaseDatabaseWrapper, names: Collection[str]) -> Weight:
+def weigh(connection: BaseDatabaseWrapper, names: Collection[str]) -> Weight:
+    """Return what the tables ``names`` weigh in the database of ``connection``."""
     standing = sorted(standing_tables(connection, names))
     read = _READERS.get(connection.vendor)
     catalogue: _Catalogue = read(connection, standing) if read else {}
@@ -142,6 +133,16 @@ def _weigh_tables(connection: BaseDatabaseWrapper, names: Collection[str]) -> We
         ),
         tuple(sorted(set(names) - set(standing))),
     )
+
+
+def _weigh(alias: str, wanted: Mapping[str, Collection[str]], timeout: int) -> Weight:
+    try:
+        with separate_connection(alias, timeout=timeout) as connection:
+            if is_missing_file(connection):
+                return Weight(error="there is no such database yet")
+            return weigh(connection, wanted[alias])
+    except (Error, ImproperlyConfigured, OSError) as error:
+        return Weight(error=describe_error(error, alias))
 
 
 def _size(

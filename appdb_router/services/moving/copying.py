@@ -1,0 +1,208 @@
+"""Copying whole tables, in chunks by key of which each is either there or not."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from threading import Event
+from typing import Any
+
+from django.db import Error, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from ...exceptions import MoveError
+from ...models import MovedChunk, MovedTableState
+from ..weighing import weigh
+from .keys import Key, next_boundary, quoted
+from .raw_copying import Carried, carry
+from .rows import read_rows, write_rows
+from .settling import is_about_server, refusal, settle
+from .tables import MovedTable
+
+__all__ = ["Copied", "CopyOptions", "copy_table", "copy_whole", "rows_and_bytes"]
+
+# The exit code of what was interrupted.
+STOPPED = 130
+
+
+@dataclass(frozen=True)
+class CopyOptions:
+    """How to copy: rows of a chunk, bytes a second at most, and whether to sum what is sent.
+
+    The digest of a chunk is the SHA-256 of the stream, and is kept between PostgreSQL servers only.
+    """
+
+    chunk_rows: int = 50_000
+    rate_limit: int | None = None
+    digest: bool = False
+
+
+@dataclass(frozen=True)
+class Copied:
+    """A chunk that was copied: its rows and bytes, and all rows that the table may have."""
+
+    table: str
+    rows: int
+    bytes: int
+    total_rows: int | None
+
+
+class Throttle:
+    """Waits so long that no more than ``limit`` bytes a second are spent, until it is stopped."""
+
+    def __init__(self, limit: int | None, stop: Event) -> None:
+        self._limit = limit
+        self._stop = stop
+        self._began = time.monotonic()
+        self._spent = 0
+
+    def spend(self, size: int) -> None:
+        """Count ``size`` bytes, and wait if they came too early."""
+        if self._limit is not None:
+            self._spent += size
+            ahead = self._spent / self._limit - (time.monotonic() - self._began)
+            if ahead > 0:
+                self._stop.wait(ahead)
+
+
+class _Counted:
+    """Rows that are counted, about in bytes, while they go by."""
+
+    def __init__(self, rows: Iterable[Sequence[Any]], throttle: Throttle) -> None:
+        self._rows = rows
+        self._throttle = throttle
+        self.bytes = 0
+
+    def __iter__(self) -> Iterator[Sequence[Any]]:
+        for row in self._rows:
+            size = sum(len(v) if isinstance(v, str | bytes) else 8 for v in row)
+            self.bytes += size
+            self._throttle.spend(size)
+            yield row
+
+
+def copy_table(
+    table: MovedTable,
+    giver: BaseDatabaseWrapper,
+    taker: BaseDatabaseWrapper,
+    token: str,
+    options: CopyOptions,
+    *,
+    report: Callable[[Copied], None],
+    stop: Event,
+) -> None:
+    """Copy what is not yet copied, and write each chunk down in the transaction that writes it.
+
+    A table without a key is one chunk. Nothing is deleted at the taker; ``report`` is called
+    for each chunk.
+    Raises ``MoveError`` when ``stop`` is set (between two chunks), and for what the taker refuses.
+    """
+    for connection in (giver, taker):
+        settle(connection)
+    state, _ = MovedTableState.objects.using(taker.alias).get_or_create(
+        token=token, table=table.name, defaults={"parts": []}
+    )
+    if state.is_copied:
+        return
+    total = rows_and_bytes(table, giver)[0]
+    throttle = Throttle(options.rate_limit, stop)
+    for number, lower, upper in _chunks(table, giver, taker, token, options.chunk_rows):
+        if stop.is_set():
+            raise MoveError(f"Stopped while {table.name!r} was copied.", STOPPED)
+        with transaction.atomic(using=taker.alias):
+            _set_commit(taker, is_synchronous=upper is None)
+            carried = _carry(table, giver, taker, lower, upper, options, throttle)
+            MovedChunk.objects.using(taker.alias).create(
+                token=token,
+                table=table.name,
+                number=number,
+                lower=lower,
+                upper=upper,
+                rows=carried.rows,
+                bytes=carried.bytes,
+                digest=carried.digest,
+            )
+            if upper is None:
+                state.is_copied = True
+                state.save(using=taker.alias, update_fields=["is_copied"])
+        report(Copied(table.name, carried.rows, carried.bytes, total))
+
+
+def copy_whole(
+    table: MovedTable, giver: BaseDatabaseWrapper, taker: BaseDatabaseWrapper, token: str
+) -> int:
+    """Make the taker's rows those of the giver, in one transaction there; return their number.
+
+    For a table without a key, while nobody writes to it: the giver reads in the transaction that
+    the caller has opened.
+    """
+    for connection in (giver, taker):
+        settle(connection)
+    with transaction.atomic(using=taker.alias):
+        [name] = quoted(taker, [table.name])
+        with taker.cursor() as cursor:
+            cursor.execute(f"DELETE FROM {name}")  # noqa: S608
+        carried = _carry(table, giver, taker, None, None, CopyOptions(), Throttle(None, Event()))
+        MovedTableState.objects.using(taker.alias).update_or_create(
+            token=token,
+            table=table.name,
+            defaults={"is_copied": True},
+            create_defaults={"parts": [], "is_copied": True},
+        )
+    return carried.rows
+
+
+def rows_and_bytes(table: MovedTable, giver: BaseDatabaseWrapper) -> tuple[int, int | None]:
+    """Return about how many rows and bytes the table has; ``None`` where nobody can tell bytes."""
+    [size] = weigh(giver, [table.name]).tables
+    return size.rows or 0, size.bytes
+
+
+def _chunks(
+    table: MovedTable,
+    giver: BaseDatabaseWrapper,
+    taker: BaseDatabaseWrapper,
+    token: str,
+    rows: int,
+) -> Iterator[tuple[int, Key | None, Key | None]]:
+    """Yield the number and the bounds of each chunk that is not there; the last has no upper."""
+    chunks = MovedChunk.objects.using(taker.alias).filter(token=token, table=table.name)
+    last = chunks.order_by("-number").first()
+    number, lower = (last.number + 1, tuple(last.upper)) if last else (0, None)
+    while True:
+        upper = next_boundary(table, giver, lower, rows) if table.key else None
+        yield number, lower, upper
+        if upper is None:
+            return
+        number, lower = number + 1, upper
+
+
+def _set_commit(taker: BaseDatabaseWrapper, *, is_synchronous: bool) -> None:
+    """Let the commits of all chunks but the last not wait for the disk, on PostgreSQL.
+
+    If the server crashes, the last of them are lost with their rows, so they are copied again; and
+    the commit of the last chunk is not over before all are on the disk.
+    """
+    if taker.vendor == "postgresql" and not is_synchronous:
+        with taker.cursor() as cursor:
+            cursor.execute("SET LOCAL synchronous_commit = off")
+
+
+def _carry(
+    table: MovedTable,
+    giver: BaseDatabaseWrapper,
+    taker: BaseDatabaseWrapper,
+    lower: Key | None,
+    upper: Key | None,
+    options: CopyOptions,
+    throttle: Throttle,
+) -> Carried:
+    try:
+        if giver.vendor == taker.vendor == "postgresql":
+            digest = options.digest
+            return carry(table, giver, taker, lower, upper, digest=digest, spend=throttle.spend)
+        rows = _Counted(read_rows(table, giver, lower=lower, upper=upper), throttle)
+        return Carried(write_rows(table, taker, rows), rows.bytes)
+    except Error as error:
+        if is_about_server(error):
+            raise
+        raise refusal(f"The rows of {table.name!r} cannot be copied", error) from None

@@ -1,0 +1,91 @@
+"""How a session of a move is set up, so that values go through it as they are."""
+
+from typing import Any
+
+from django.db import Error, InterfaceError, OperationalError
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from ...exceptions import MoveError
+
+__all__ = ["is_slow_driver", "safe_error", "settle"]
+
+# Everything that a value's text depends on. Without the sixth, policies would leave rows out
+# silently; with it, the server says that they would.
+_POSTGRESQL = {
+    "client_encoding": "UTF8",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "extra_float_digits": "3",
+    "bytea_output": "hex",
+    "row_security": "off",
+    "xmloption": "content",
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+}
+
+# A zero is a value like others, and rows come in any order. A table's rows may be copied for hours.
+_MYSQL = (
+    "SET SESSION foreign_key_checks = 0, SESSION sql_mode ="
+    " CONCAT(@@sql_mode, ',NO_AUTO_VALUE_ON_ZERO,STRICT_ALL_TABLES'), SESSION net_write_timeout = 3600"
+)
+
+
+# Too many connections, shutting down, gone while waiting for a lock, interrupted.
+_MYSQL_SERVER = frozenset({1040, 1053, 1077, 1080, 1205, 1213, 1317, 1927})
+
+
+def settle(connection: BaseDatabaseWrapper) -> None:
+    """Set up the session of ``connection``, one of the move's own, for reading and writing rows.
+
+    Foreign keys are not checked row by row on MySQL and SQLite (there: outside of transactions).
+    On PostgreSQL they are taken away, or checked when the transaction ends.
+    """
+    if connection.vendor == "postgresql":
+        calls = ", ".join(["set_config(%s, %s, false)"] * len(_POSTGRESQL))
+        parameters = [text for pair in _POSTGRESQL.items() for text in pair]
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT {calls}", parameters)  # noqa: S608
+    elif connection.vendor == "mysql":
+        with connection.cursor() as cursor:
+            cursor.execute(_MYSQL)
+    elif not connection.in_atomic_block:
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA foreign_keys = OFF")
+
+
+def is_slow_driver() -> bool:
+    """Tell whether psycopg runs without its C implementation, about half as fast."""
+    try:
+        from psycopg import pq
+    except ImportError:
+        return False
+    return pq.__impl__ == "python"
+
+
+def safe_error(error: BaseException) -> str:
+    """Return what ``error`` says without the values that servers put into their messages."""
+    cause: Any = error.__cause__ or error
+    parts = [type(error).__name__]
+    if code := getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None):
+        parts.append(str(code))
+    elif cause.args and isinstance(cause.args[0], int):
+        parts.append(str(cause.args[0]))
+    about = getattr(cause, "diag", None)
+    for noun in ("table", "column", "constraint"):
+        if found := getattr(about, f"{noun}_name", None):
+            parts.append(f"{noun} {found!r}")
+    return ", ".join(parts)
+
+
+def is_about_server(error: Error) -> bool:
+    """Tell whether ``error`` is about the connection or the server, and not about rows."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    code = error.args[0] if error.args else None
+    # MySQL's errors of the client begin at 2000; what it says of values has lower numbers.
+    return not isinstance(code, int) or code >= 2000 or code in _MYSQL_SERVER
+
+
+def refusal(what: str, error: Error) -> MoveError:
+    """Return the error that tells of a server's refusal to do ``what``."""
+    return MoveError(f"{what}: {safe_error(error)}.")
