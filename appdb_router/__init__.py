@@ -6,7 +6,7 @@ from .databases import build_databases
 from .env_file import read_env
 
 if TYPE_CHECKING:
-    from .topology import alias_for
+    from .aliases import alias_for
 
 __all__ = ["alias_for", "build_databases", "read_env"]
 
@@ -14,7 +14,7 @@ __all__ = ["alias_for", "build_databases", "read_env"]
 def __getattr__(name: str) -> Any:
     # ``alias_for`` reads the settings, and this package is imported while they load.
     if name == "alias_for":
-        from .topology import alias_for
+        from .aliases import alias_for
 
         return alias_for
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -25,10 +25,14 @@ class AppDatabaseRouterConfig(AppConfig):
         """
         # Importing checks registers them, which needs the registry, as hooks do.
         from . import checks, relation_checks  # noqa: F401
+        from .moves.hooks import install_hooks
         from .relations import hooks
         from .topology import get_topology, subscribe
 
         connection_handler.install()
+        if get_topology().moves:
+            # In front of the guard's, which look at who calls them.
+            install_hooks()
         if options := circuit_options():
             circuit_handler.install(options)
         if reaction := guard_reaction():
@@ -49,13 +53,16 @@ class AppDatabaseRouterConfig(AppConfig):
 def _prepare(using: str, plan: list[tuple[Any, bool]] | None = None, **_kwargs: Any) -> None:
     """Make stock ``migrate`` and the test runner do what ``db_init`` does in front of migrations.
 
-    The schema that a URL names is made, relations that cannot work are refused, and content types
-    are renamed where they are. Django leaves the ``plan`` out when it flushes.
+    The schema that a URL names is made, relations that cannot work are refused, as are migrations
+    of an app that is being moved, and content types are renamed where they are. Django leaves the
+    ``plan`` out when it flushes.
     """
     from .services.creating import ensure_schema
     from .services.crossing import refuse_crossing
+    from .services.moving.refusing import refuse_moving
     from .services.renaming import add_renames
 
+    refuse_moving(using, plan or ())
     refuse_crossing(using, plan or ())
     ensure_schema(using)
     add_renames(using, plan or ())

@@ -12,6 +12,7 @@ from .discovery import App, discover_apps
 from .engines import Family, family_of
 from .exceptions import ConfigurationError, choices, suggestion
 from .groups import Groups
+from .move_sources import MoveSource, check_moves, find_moves
 from .physical import Identity, physical_identity, search_path
 from .resolution import Database, Resolver, Source
 from .tuning import tune
@@ -56,7 +57,8 @@ def build_databases(
 
     For each app the first of these decides: its variable ``<LABEL>_DATABASE_URL``, its
     ``database.py``, either of them of an app in its group, the default. Nothing is imported of the
-    apps, and nothing of Django's settings or registry is touched.
+    apps, and nothing of Django's settings or registry is touched. With
+    ``<LABEL>_DATABASE_MOVE_FROM`` the app stays where that says until ``db_move`` has moved it.
 
     :param installed_apps: ``INSTALLED_APPS``.
     :param base_dir: the project's folder; SQLite paths are relative to it, and a ``database.py``
@@ -81,7 +83,9 @@ def build_databases(
     resolver = Resolver(apps, groups, environment, root)
     databases = _resolve(apps, groups, resolver, default)
     resolver.require(_required(required, apps))
+    moves = find_moves(databases, groups, resolver)
     canonical = _canonical_aliases(databases.values())
+    check_moves(moves, canonical)
     _share_direct(databases, canonical)
     core = canonical.get(groups.core[0], "default") if groups.core else None
     findings = [
@@ -104,7 +108,7 @@ def build_databases(
     # need content types and users. TEST["DEPENDENCIES"] on the core alias would fail the runs that
     # do not use it.
     return {
-        alias: _setting(databases[alias], canonical[alias], project)
+        alias: _setting(databases[alias], canonical[alias], project, moves.get(alias))
         for alias in sorted(databases, key=lambda alias: alias != core)
     }
 
@@ -234,7 +238,9 @@ def _share_direct(databases: Mapping[str, Database], canonical: Mapping[str, str
         databases[alias].direct = deepcopy(databases[owner].direct)
 
 
-def _setting(database: Database, canonical: str, project: dict[str, Any]) -> dict[str, Any]:
+def _setting(
+    database: Database, canonical: str, project: dict[str, Any], move: MoveSource | None
+) -> dict[str, Any]:
     """Return the finished entry of ``DATABASES``."""
     metadata: dict[str, Any] = {
         "canonical": canonical,
@@ -243,6 +249,8 @@ def _setting(database: Database, canonical: str, project: dict[str, Any]) -> dic
     }
     if database.direct is not None:
         metadata["direct"] = database.direct
+    if move is not None:
+        metadata["move"] = {"source": move.alias, "variable": move.variable}
     if database.alias == "default":
         metadata["project"] = project
     setting = {**_DEFAULTS, **database.config, METADATA: metadata}

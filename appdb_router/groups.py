@@ -17,7 +17,7 @@ class Groups:
         auth_user_model: str,
         together: Mapping[str, Iterable[str]] | None = None,
     ) -> None:
-        self._labels = labels
+        self.labels = labels
         self.core = self._core(auth_user_model)
         self._leaders: dict[str, str] = dict.fromkeys(self.core, self.core[0]) if self.core else {}
         for leader, members in (together or {}).items():
@@ -37,6 +37,10 @@ class Groups:
         """Return the labels that share the database of ``leader``, the leader first."""
         return self._members[leader]
 
+    def leaders(self) -> Sequence[str]:
+        """Return the leaders of all groups, an app in none of them being its own."""
+        return list(self._members)
+
     def shared(self) -> list[list[str]]:
         """Return the groups of more than one label, the leader of each first."""
         return [list(members) for members in self._members.values() if len(members) > 1]
@@ -48,10 +52,10 @@ class Groups:
             raise ConfigurationError(
                 f"auth_user_model is {auth_user_model!r}, and must be 'app_label.ModelName'."
             )
-        if "auth" in self._labels:
+        if "auth" in self.labels:
             self._require(label, "AUTH_USER_MODEL")
-        core = [name for name in CORE_LABELS if name in self._labels]
-        return [*core, label] if core and label in self._labels and label not in core else core
+        core = [name for name in CORE_LABELS if name in self.labels]
+        return [*core, label] if core and label in self.labels and label not in core else core
 
     def _add(self, leader: str, members: Iterable[str]) -> None:
         if isinstance(members, str):
@@ -69,8 +73,8 @@ class Groups:
         self._leaders.update(dict.fromkeys(labels, leader))
 
     def _require(self, label: str, where: str) -> None:
-        if label not in self._labels:
+        if label not in self.labels:
             raise ConfigurationError(
                 f"{where} names the label {label!r}, which no installed app has."
-                + suggestion(label, self._labels, "labels")
+                + suggestion(label, self.labels, "labels")
             )

@@ -6,7 +6,11 @@ DEFAULT_VARIABLE = "DATABASE_URL"
 DEFAULT_DIRECT_VARIABLE = "DATABASE_DIRECT_URL"
 SUFFIX = f"_{DEFAULT_VARIABLE}"
 DIRECT_SUFFIX = f"_{DEFAULT_DIRECT_VARIABLE}"
+# The default itself does not move, so without a label it is nobody's.
+MOVE_VARIABLE = "DATABASE_MOVE_FROM"
+MOVE_SUFFIX = f"_{MOVE_VARIABLE}"
 _DEFAULTS = (DEFAULT_VARIABLE, DEFAULT_DIRECT_VARIABLE)
+_SUFFIXES = (SUFFIX, DIRECT_SUFFIX, MOVE_SUFFIX)
 
 
 def variable_of(label: str) -> str:
@@ -17,6 +21,11 @@ def variable_of(label: str) -> str:
 def direct_variable_of(label: str) -> str:
     """Return the name of the variable that holds the direct URL of the app ``label``."""
     return label.upper() + DIRECT_SUFFIX
+
+
+def move_variable_of(label: str) -> str:
+    """Return the name of the variable that says from where the app ``label`` is moved."""
+    return label.upper() + MOVE_SUFFIX
 
 
 def edits(left: str, right: str, limit: int) -> int:
@@ -61,7 +70,7 @@ def misspelt(variable: str, labels: Iterable[str]) -> str | None:
         if edits(name, default, 2) <= 2:
             return default
     labels = list(labels)
-    for suffix in (SUFFIX, DIRECT_SUFFIX):
+    for suffix in _SUFFIXES:
         exact_suffix = name.endswith(suffix)
         for label in labels:
             limit = allowed_edits(label) if exact_suffix else 2
@@ -73,13 +82,15 @@ def misspelt(variable: str, labels: Iterable[str]) -> str | None:
 
 def is_database_variable(variable: str) -> bool:
     """Tell whether ``variable`` ends as a variable of some app's database does."""
-    return variable.endswith((SUFFIX, DIRECT_SUFFIX))
+    return variable.endswith(_SUFFIXES)
 
 
 def may_name_a_database(variable: str) -> bool:
     """Tell cheaply whether ``variable`` is worth comparing with the variables of all apps."""
     name = variable.upper()
-    return is_database_variable(name) or any(_nearly_ends_with(name, word) for word in _DEFAULTS)
+    return is_database_variable(name) or any(
+        _nearly_ends_with(name, word) for word in (*_DEFAULTS, MOVE_VARIABLE)
+    )
 
 
 def _nearly_ends_with(name: str, word: str) -> bool:

@@ -11,10 +11,11 @@ from django.db.models import Model
 from django.utils.asyncio import async_unsafe
 
 from . import closing
+from .aliases import alias_for
 from .display import display_url
 from .registering import Registration, register_database, unregister_database
 from .revealing import revealed_url
-from .topology import Database, alias_for, get_topology
+from .topology import Database, get_topology
 
 __all__ = [
     "AppDatabase",
@@ -50,14 +51,15 @@ class AppDatabase:
 def get_database_url(label: str, *, reveal_password: bool = False) -> str:
     """Return the URL of the database of the app ``label``, in a test run of the test database.
 
-    By default it is the one that ``db_list`` shows: without password and options. With
+    While the app is moved, it is the one where it is at home now. By default it is shown as
+    ``db_list`` does it: without password and options. With
     ``reveal_password`` it is complete: as the value of ``<LABEL>_DATABASE_URL`` it makes the same
     database again. Never log that one.
 
     Raises ``UnknownLabelError``, a ``LookupError``, if no such app is installed, and
     ``ConfigurationError`` if no URL can name the backend.
     """
-    database = get_topology().database_of(label)
+    database = _home_of(label)
     return revealed_url(connections.settings[database.alias]) if reveal_password else _url(database)
 
 
@@ -67,7 +69,7 @@ def discover_app_database(label: str) -> AppDatabase:
     Raises ``UnknownLabelError``, a ``LookupError``, if no such app is installed: falling back to
     the default would hide a slip of the pen.
     """
-    database = get_topology().database_of(label)
+    database = _home_of(label)
     return _app_database(label, database, _url(database))
 
 
@@ -77,6 +79,7 @@ def discover_all_app_databases() -> dict[str, AppDatabase]:
     for database in get_topology().databases.values():
         url = _url(database)
         found.update({label: _app_database(label, database, url) for label in database.labels})
+    found.update({label: discover_app_database(label) for label in get_topology().moves})
     return dict(sorted(found.items()))
 
 
@@ -100,6 +103,16 @@ def close_all() -> None:
     is called when the process exits, too.
     """
     closing.close_all()
+
+
+def _home_of(label: str) -> Database:
+    """Return the alias of the app ``label``; that of an app in a move is where it is at home."""
+    topology = get_topology()
+    database = topology.database_of(label)
+    if label not in topology.moves:
+        return database
+    alias = alias_for(label)
+    return database if alias == database.canonical_alias else topology.databases[alias]
 
 
 def _url(database: Database) -> str:

@@ -9,9 +9,10 @@ from asgiref.sync import sync_to_async
 from django.db.models import Model, QuerySet
 from django.db.transaction import Atomic, atomic
 
+from .aliases import alias_for
 from .detection import get_current_app
 from .exceptions import ConfigurationError
-from .topology import alias_for, label_of
+from .topology import label_of
 
 __all__ = ["BaseRepository"]
 

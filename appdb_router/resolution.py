@@ -21,6 +21,7 @@ from .naming import (
     variable_of,
 )
 from .tuning import tune
+from .variables import given
 
 Finding = dict[str, Any]
 
@@ -65,7 +66,7 @@ class Resolver:
 
     def default(self, fallback: str | None) -> Database:
         """Return the default database, from ``DATABASE_URL`` or else the URL ``fallback``."""
-        if url := self._value(DEFAULT_VARIABLE):
+        if url := self.value(DEFAULT_VARIABLE):
             source = Source("environment", DEFAULT_VARIABLE)
         elif fallback:
             url, source = fallback, Source("argument", "default=")
@@ -106,7 +107,7 @@ class Resolver:
         """
         for label in labels:
             group = self._groups.members(self._groups.leader_of(label))
-            if not any(self._value(variable_of(member)) for member in group):
+            if not any(self.value(variable_of(member)) for member in group):
                 raise ConfigurationError(
                     f"The app {label!r} is required to have its database from the environment, but"
                     f" {' and '.join(self._unset(variable_of(member)) for member in group)}. Set"
@@ -114,14 +115,19 @@ class Resolver:
                     " database."
                 )
 
+    def additional(self, alias: str, variable: str, url: str) -> Database:
+        """Return a database of no app, whose ``url`` was given by ``variable``."""
+        parsed = parse_database_url(url, name=variable, base_dir=self._base_dir)
+        return self._database(alias, Source("environment", variable), parsed, {}, variable)
+
+    def value(self, variable: str) -> str | None:
+        """Return the value of an environment variable; an empty one counts as unset."""
+        return given(self._env, variable)
+
     def shown(self, path: str) -> str:
         """Return ``path`` as messages show it: relative to ``base_dir`` where it lies there."""
         relative = os.path.relpath(path, self._base_dir)
         return path if relative.startswith(os.pardir) else Path(relative).as_posix()
-
-    def _value(self, variable: str) -> str | None:
-        value = self._env.get(variable)
-        return value if value and not value.isspace() else None
 
     def _unset(self, variable: str) -> str:
         return f"{variable} is {'empty' if variable in self._env else 'not set'}"
@@ -130,7 +136,7 @@ class Resolver:
         """Refuse a variable that means to take ``admin`` or ``contenttypes`` from their group."""
         if len(members) == 1 or members[0].label not in CORE_LABELS:
             return
-        given = [app for app in members if self._value(app.variable)]
+        given = [app for app in members if self.value(app.variable)]
         followers = [app for app in given if app.label in CORE_LABELS[1:]]
         if given and given == followers and members[0] not in given:
             raise ConfigurationError(
@@ -141,7 +147,7 @@ class Resolver:
 
     def _from_environment(self, members: list[App]) -> Iterable[_Candidate]:
         for app in members:
-            if url := self._value(app.variable):
+            if url := self.value(app.variable):
                 source = Source("environment", app.variable)
                 yield source, parse_database_url(url, name=app.variable, base_dir=self._base_dir)
 
@@ -166,7 +172,7 @@ class Resolver:
 
     def _refuse_lone(self, variables: list[str], members: list[App]) -> None:
         """Refuse a direct URL for an app on the default: its own URL may have been lost."""
-        for name in filter(self._value, variables):
+        for name in filter(self.value, variables):
             raise ConfigurationError(
                 f"{name} is set, but {', '.join(app.label for app in members)} has no database of"
                 f" its own. Set {members[0].variable}, or remove {name}: the direct URL of the"
@@ -186,7 +192,7 @@ class Resolver:
                 path=path,
             )
             for name in variables
-            if (url := self._value(name))
+            if (url := self.value(name))
         }
         for setting in found.values():
             if database.direct is None:

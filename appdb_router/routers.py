@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db.models import Model
 
+from .moves.gate import routes_in
 from .relations.homes import OWN_LABEL, are_related
 from .topology import Topology, subscribe
 
@@ -16,7 +17,8 @@ class AppDatabaseRouter:
 
     ``topology`` is by default the one in effect, see ``get_topology``. For the label of an
     installed app the answer is always a definite alias, ``default`` included: with no answer Django
-    would follow ``instance._state.db``, which for ``trip.rider`` is the database of the trip.
+    would follow ``instance._state.db``, which for ``trip.rider`` is the database of the trip. Only
+    for an app in a move is more done: its source is asked.
     """
 
     db_for_read: Callable[..., str | None]
@@ -30,7 +32,8 @@ class AppDatabaseRouter:
             # One assignment to a variable of the functions below: no other thread sees a half.
             nonlocal alias_of
             self._topology = topology
-            alias_of = topology.routes.get
+            # Without a move it is ``topology.routes.get``.
+            alias_of = routes_in(topology)
 
         def db_for_model(model: type[Model], **_hints: Any) -> str | None:
             # What ``label_of`` does, without the call: this runs for every query.
@@ -74,8 +77,8 @@ class AppDatabaseRouter:
     ) -> bool:
         """Allow an operation where the app's physical database is.
 
-        Tables that belong to no installed app (a cache table, whose label is ``django_cache``) live
-        on the default.
+        While an app is moved it has two, with tables in both. Tables that belong to no installed
+        app (a cache table, whose label is ``django_cache``) live on the default.
         """
         if "model" in hints:
             meta = hints["model"]._meta
@@ -85,6 +88,4 @@ class AppDatabaseRouter:
                 app_label = meta.app_label
         if app_label == OWN_LABEL:
             return True
-        topology = self._topology
-        canonical_alias = topology.canonical_of(db)
-        return canonical_alias == topology.routes.get(app_label, "default")
+        return self._topology.has_tables(app_label, db)

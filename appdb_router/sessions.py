@@ -1,6 +1,6 @@
 """A block of code in one transaction of an app's database, synchronous or asynchronous."""
 
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -8,14 +8,20 @@ from django.db import InterfaceError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
+from .aliases import aalias_for, alias_for
 from .async_pools import aclose_all, async_connection
 from .outages import DatabaseUnavailableError, unavailable
-from .topology import alias_for, label_for
+from .topology import label_for
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
+    _AsyncBlock = AbstractAsyncContextManager[AsyncConnection[Any]]
+
 __all__ = ["AppSession", "aclose_all", "get_app_session"]
+
+# Stands for the block of a session until there is one.
+_ENTERING = object()
 
 
 def get_app_session(target: str | type[Model] | Model) -> "AppSession":
@@ -53,14 +59,16 @@ class AppSession:
 
     def __enter__(self) -> BaseDatabaseWrapper:
         self._check_free()
-        alias = alias_for(self._label)
-        block = self._entered(alias)
-        while alias != (now := alias_for(self._label)):
-            # Somebody has registered another database since. Nothing was done here yet.
-            block.__exit__(None, None, None)
-            alias, block = now, self._entered(now)
-        self._block = block
-        return connections[alias]
+        while True:
+            alias = alias_for(self._label)
+            with ExitStack() as blocks:
+                block = self._entered(alias)
+                blocks.push(block.__exit__)
+                # If the app has another database since: nothing was done here yet.
+                if alias == alias_for(self._label):
+                    blocks.pop_all()
+                    self._block = block
+                    return connections[alias]
 
     def __exit__(
         self,
@@ -73,14 +81,14 @@ class AppSession:
 
     async def __aenter__(self) -> "AsyncConnection[Any]":
         self._check_free()
-        block: AbstractAsyncContextManager[AsyncConnection[Any]]
         # Noted before the first wait, so that no other task can enter meanwhile.
-        self._block = block = async_connection(alias_for(self._label), self._label)
+        self._block = _ENTERING
         try:
-            return await block.__aenter__()
+            self._block, connection = await self._aentered()
         except BaseException:
             self._block = None
             raise
+        return connection
 
     async def __aexit__(
         self,
@@ -90,6 +98,17 @@ class AppSession:
     ) -> None:
         block, self._block = self._block, None
         await block.__aexit__(kind, error, traceback)
+
+    async def _aentered(self) -> "tuple[_AsyncBlock, AsyncConnection[Any]]":
+        while True:
+            alias = await aalias_for(self._label)
+            async with AsyncExitStack() as blocks:
+                block = async_connection(alias, self._label)
+                connection = await blocks.enter_async_context(block)
+                # If the app has another database since: nothing was done here yet.
+                if alias == await aalias_for(self._label):
+                    blocks.pop_all()
+                    return block, connection
 
     def _entered(self, alias: str) -> Any:
         connection = connections[alias]
@@ -102,7 +121,8 @@ class AppSession:
                 raise
             except (InterfaceError, OperationalError) as error:
                 raise unavailable(alias, self._label, error) from error
-        block = transaction.atomic(using=alias)
+        # A plain text: if the app moves now, this is for __enter__ to say.
+        block = transaction.atomic(using=str(alias))
         block.__enter__()
         return block
 

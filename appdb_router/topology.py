@@ -1,7 +1,8 @@
 """Who lives where: the aliases, their physical databases, and the labels routed to them."""
 
+from collections import ChainMap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -13,7 +14,7 @@ from django.dispatch import Signal
 from .conf import database_metadata
 from .exceptions import UnknownLabelError
 
-__all__ = ["Database", "Topology", "get_topology"]
+__all__ = ["AppMove", "Database", "Topology", "get_topology"]
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,32 @@ class Database:
 
 
 @dataclass(frozen=True)
+class AppMove:
+    """A move that the settings announce: of the app or group ``leader``, which is ``labels``.
+
+    ``source`` and ``target`` are canonical aliases, and ``variable`` is what announces it. When it
+    ``is_finalized``, as far as this process knows, the source has nothing of the app any more.
+    """
+
+    leader: str
+    labels: tuple[str, ...]
+    source: str
+    target: str
+    variable: str
+    is_finalized: bool = False
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """The databases that have the app's tables."""
+        return (self.target,) if self.is_finalized else (self.source, self.target)
+
+
+@dataclass(frozen=True)
 class Topology:
     """The project's databases and routes.
 
-    ``routes`` maps each installed label to the canonical alias of its database, and
+    ``routes`` maps each installed label to the canonical alias of its database; that of an app in
+    a move is the one where this process has seen it last. ``moves`` has the moves by label, and
     ``canonical_aliases`` each alias to its canonical one. ``core_label`` leads the group of
     ``contenttypes``, and is ``None`` where nothing of that group is installed; ``groups`` are the
     labels that must live together, the leader of each group first; ``findings`` are what settings
@@ -55,6 +78,7 @@ class Topology:
     base_dir: Path
     local_labels: tuple[str, ...]
     findings: tuple[dict[str, Any], ...]
+    moves: Mapping[str, AppMove] = field(default_factory=dict)
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Mapping[str, Any]]) -> "Topology":
@@ -70,15 +94,21 @@ class Topology:
             for alias, entry in metadata.items()
         }
         project = metadata["default"]["project"]
+        homes = {
+            label: item.canonical_alias for item in databases.values() for label in item.labels
+        }
+        moves = _moves(databases, metadata)
+        homes.update((label, move.source) for label, move in moves.items())
         return cls(
             databases,
-            {label: item.canonical_alias for item in databases.values() for label in item.labels},
+            homes,
             {alias: item.canonical_alias for alias, item in databases.items()},
             project["core"],
             tuple(map(tuple, project["groups"])),
             Path(project["base_dir"]),
             tuple(project["local"]),
             tuple(project["findings"]),
+            moves,
         )
 
     @property
@@ -119,6 +149,34 @@ class Topology:
         self.alias_of(label)
         return next((group for group in self.groups if label in group), (label,))
 
+    def aliases_of(self, label: str) -> tuple[str, ...]:
+        """Return the canonical aliases whose databases have the tables of the app ``label``.
+
+        These are two while it is moved. Raises ``UnknownLabelError`` if no such app is installed.
+        """
+        return self.moves[label].aliases if label in self.moves else (self.alias_of(label),)
+
+    def has_tables(self, label: str, alias: str) -> bool:
+        """Tell whether the database of ``alias`` has the tables of the app ``label``.
+
+        Those of an app in a move are in two databases. What belongs to no installed app is on the
+        default.
+        """
+        canonical = self.canonical_of(alias)
+        if label in self.moves:
+            return canonical in self.moves[label].aliases
+        return canonical == self.routes.get(label, "default")
+
+    def with_home(self, move: AppMove, alias: str, *, is_finalized: bool = False) -> "Topology":
+        """Return this topology with the apps of ``move`` at home in ``alias``."""
+        homes = dict.fromkeys(move.labels, alias)
+        # The routes may be a mapping that answers each thread on its own.
+        is_plain = isinstance(self.routes, dict)
+        routes = {**self.routes, **homes} if is_plain else ChainMap(homes, self.routes)  # type: ignore[arg-type]
+        now = replace(move, is_finalized=is_finalized)
+        moves = {**self.moves, **dict.fromkeys(move.labels, now)}
+        return replace(self, routes=routes, moves=moves)
+
     def with_database(self, added: Database) -> "Topology":
         """Return this topology with the labels of ``added`` moved there."""
         databases = {
@@ -133,6 +191,7 @@ class Topology:
             databases={**databases, added.alias: added},
             routes={**self.routes, **moved},
             canonical_aliases={**self.canonical_aliases, added.alias: added.canonical_alias},
+            moves={label: move for label, move in self.moves.items() if label not in added.labels},
         )
 
     def canonical_databases(self) -> list[Database]:
@@ -142,6 +201,25 @@ class Topology:
             (item for item in self.databases.values() if not item.is_shared),
             key=lambda item: first.index(item.alias) if item.alias in first else len(first),
         )
+
+
+def _moves(
+    databases: Mapping[str, Database], metadata: Mapping[str, Mapping[str, Any]]
+) -> dict[str, AppMove]:
+    """Return by label the moves that the metadata announces."""
+    found = {}
+    for alias, entry in metadata.items():
+        if "move" in entry:
+            target, source = databases[alias], databases[entry["move"]["source"]]
+            move = AppMove(
+                alias,
+                target.labels,
+                source.canonical_alias,
+                target.canonical_alias,
+                entry["move"]["variable"],
+            )
+            found.update(dict.fromkeys(target.labels, move))
+    return found
 
 
 _changed = Signal()
@@ -207,15 +285,3 @@ def label_for(target: str | type[Model] | Model) -> str:
         return target
     # ``__class__``, not ``type()``: ``request.user`` is a lazy object in the shape of a user.
     return label_of(target if isinstance(target, type) else target.__class__)
-
-
-def alias_for(target: str | type[Model] | Model) -> str:
-    """Return the alias to use for an app's label, a model, or an instance of a model.
-
-    This is the alias that queries are routed to, whatever the environment has set:
-    ``atomic(using=alias_for("driver"))``. For an instance it is the alias of its model, not the
-    database that the instance happened to be loaded from.
-
-    Raises ``UnknownLabelError``, a ``LookupError``, if no such app is installed.
-    """
-    return get_topology().alias_of(label_for(target))

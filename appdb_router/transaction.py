@@ -15,7 +15,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 from django.utils.asyncio import async_unsafe
 
-from .topology import alias_for, label_for
+from .aliases import alias_for
+from .blocks import is_in_block
+from .topology import label_for
 from .transaction_guard import allowed
 
 __all__ = ["Atomic", "allow_writes", "atomic", "on_all_commits", "on_commit"]
@@ -69,13 +71,13 @@ class Atomic(ContextDecorator):
         return super().__call__(func)
 
     def __enter__(self) -> None:
-        aliases = self._aliases()
-        blocks = self._entered(aliases)
-        while aliases != (now := self._aliases()):
-            # Somebody has registered another database since. Nothing was done here yet.
-            blocks.close()
-            aliases, blocks = now, self._entered(now)
-        self._open().append(blocks)
+        while True:
+            aliases = self._aliases()
+            with self._entered(aliases) as blocks:
+                # If one of the apps has another database since: nothing was done here yet.
+                if aliases == self._aliases():
+                    self._open().append(blocks.pop_all())
+                    return
 
     def __exit__(
         self,
@@ -91,7 +93,8 @@ class Atomic(ContextDecorator):
     def _entered(self, aliases: Collection[str]) -> ExitStack:
         with ExitStack() as blocks:
             for alias in aliases:
-                blocks.enter_context(transaction.atomic(alias, self._savepoint, self._durable))
+                block = transaction.atomic(str(alias), self._savepoint, self._durable)
+                blocks.enter_context(block)
             return blocks.pop_all()
 
     def _open(self) -> list[ExitStack]:
@@ -186,9 +189,7 @@ def _check_callable(name: str, func: object) -> None:
 
 def _is_in_transaction(connection: BaseDatabaseWrapper) -> bool:
     if connection.in_atomic_block:
-        # The attribute is Django's own, and its stubs do not have it.
-        blocks: list[Any] = [*connection.atomic_blocks]
-        return not all(block._from_testcase for block in blocks)
+        return is_in_block(connection)
     # Without autocommit nobody knows, and Django's ``on_commit`` refuses.
     return connection.connection is not None and not connection.autocommit
 

@@ -1,33 +1,20 @@
-"""The hooks of ``TRANSACTION_GUARD`` in Django: where they are, and putting them there.
+"""The hooks of ``TRANSACTION_GUARD`` in Django: who makes a block, and each way to send a write.
 
 With the setting off nobody calls ``install``, and Django stays as it is.
 """
 
 import sys
-from collections.abc import Callable, Iterable
-from functools import wraps
+from collections.abc import Callable
 from typing import Any
 
 import django
-from django.utils.module_loading import import_string
 
-from . import transaction_guard
-from .exceptions import ConfigurationError
+from . import hooking, transaction_guard
+from .hooking import Feature, Hook
 
-# Who makes a block, and every method by which the ORM sends a write.
-MAKING = ("django.db.transaction.Atomic.__init__",)
-WRITING = (
-    "django.db.models.sql.compiler.SQLInsertCompiler.execute_sql",
-    "django.db.models.sql.compiler.SQLUpdateCompiler.execute_sql",
-    "django.db.models.sql.compiler.SQLDeleteCompiler.execute_sql",
-    *(
-        ["django.db.models.sql.compiler.SQLUpdateCompiler.execute_returning_sql"]
-        if django.VERSION >= (6, 1)
-        else []
-    ),
-)
+_COMPILER = "django.db.models.sql.compiler"
 
-_reaction: str | None = None
+_reaction = "raise"
 
 
 def install(reaction: str) -> None:
@@ -36,58 +23,43 @@ def install(reaction: str) -> None:
     Raises ``ConfigurationError`` if this Django has not what is hooked; nothing is hooked then.
     """
     global _reaction
-    if _reaction is None:
-        making, writing = find_owners(MAKING), find_owners(WRITING)
-        for owner, name in making:
-            setattr(owner, name, _marking(_method(owner, name)))
-        for owner, name in writing:
-            setattr(owner, name, _checking(_method(owner, name)))
+    hooking.install(HOOKS)
     _reaction = reaction
 
 
-def find_owners(paths: Iterable[str]) -> list[tuple[type, str]]:
-    """Return class and name of each method, or raise ``ConfigurationError`` naming what is gone."""
-    found = []
-    for path in paths:
-        class_path, _, name = path.rpartition(".")
-        try:
-            owner = import_string(class_path)
-            getattr(owner, name)
-        except (ImportError, AttributeError):
-            raise ConfigurationError(
-                f"Django {django.get_version()} has no {path}, where TRANSACTION_GUARD looks at"
-                " transactions. Set it to 'off', and look for a newer appdb_router."
-            ) from None
-        found.append((owner, name))
-    return found
-
-
 def _marking(original: Callable[..., None]) -> Callable[..., None]:
-    @wraps(original)
-    def method(self: Any, *args: Any, **kwargs: Any) -> None:
+    def replacement(self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
         transaction_guard.mark(self, sys._getframe(1))
 
-    return method
+    return replacement
 
 
 def _checking(original: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(original)
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        transaction_guard.check(self.connection, self.query.model, str(_reaction))
+    def replacement(self: Any, *args: Any, **kwargs: Any) -> Any:
+        transaction_guard.check(self.connection, self.query.model, _reaction)
         return original(self, *args, **kwargs)
 
-    return method
+    return replacement
 
 
-def _method(owner: type, name: str) -> Callable[..., Any]:
-    """Return the method as it is now, also if the class has it from another one."""
-    if name in vars(owner):
-        own: Callable[..., Any] = vars(owner)[name]
-        return own
-
-    def inherited(self: Any, *args: Any, **kwargs: Any) -> Any:
-        # By the class of ``self``: that of a backend has bases of its own between.
-        return getattr(super(owner, self), name)(*args, **kwargs)
-
-    return inherited
+_GUARD = Feature("TRANSACTION_GUARD", "set it to 'off'")
+HOOKS = (
+    Hook(_GUARD, "django.db.transaction.Atomic", "__init__", _marking, ("self",)),
+    Hook(_GUARD, f"{_COMPILER}.SQLInsertCompiler", "execute_sql", _checking, ("self",)),
+    Hook(_GUARD, f"{_COMPILER}.SQLUpdateCompiler", "execute_sql", _checking, ("self",)),
+    Hook(_GUARD, f"{_COMPILER}.SQLDeleteCompiler", "execute_sql", _checking, ("self",)),
+    *(
+        [
+            Hook(
+                _GUARD,
+                f"{_COMPILER}.SQLUpdateCompiler",
+                "execute_returning_sql",
+                _checking,
+                ("self",),
+            )
+        ]
+        if django.VERSION >= (6, 1)
+        else []
+    ),
+)

@@ -6,12 +6,20 @@ from .exceptions import ConfigurationError
 from .naming import (
     DEFAULT_DIRECT_VARIABLE,
     DEFAULT_VARIABLE,
+    MOVE_VARIABLE,
     direct_variable_of,
     is_database_variable,
     may_name_a_database,
     misspelt,
+    move_variable_of,
     variable_of,
 )
+
+
+def given(env: Mapping[str, str], variable: str) -> str | None:
+    """Return the value of ``variable``; an empty one counts as unset."""
+    value = env.get(variable)
+    return value if value and not value.isspace() else None
 
 
 def check_variables(
@@ -26,7 +34,13 @@ def check_variables(
     if isinstance(ignore, str):
         raise ConfigurationError("ignore= is a sequence of variable names, not a string.")
     own = {DEFAULT_VARIABLE, DEFAULT_DIRECT_VARIABLE}
-    own.update(map(variable_of, labels), map(direct_variable_of, labels))
+    for name_of in (variable_of, direct_variable_of, move_variable_of):
+        own.update(map(name_of, labels))
+    if given(env, MOVE_VARIABLE) and MOVE_VARIABLE not in ignore:
+        raise ConfigurationError(
+            f"The environment variable {MOVE_VARIABLE!r} names no app, and the default database is"
+            f" not moved. Write {move_variable_of('<label>')!r} with the label of the app."
+        )
     unmatched = []
     for name in sorted(_candidates(env, own.union(ignore))):
         meant = misspelt(name, labels)

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 from django.core.management.utils import parse_apps_and_model_labels
 from django.db.models import Model
 
-from ..relations.homes import home_of, is_everywhere
+from ..relations.homes import asked_home_of, is_everywhere
 from ..topology import get_topology
 
 
@@ -39,7 +39,7 @@ def only_home(labels: Collection[str], excluded: Iterable[str]) -> str:
     homes: dict[str, set[str]] = {}
     for model in _models(labels, excluded):
         if not is_everywhere(model):
-            homes.setdefault(home_of(model), set()).add(model._meta.app_label)
+            homes.setdefault(asked_home_of(model), set()).add(model._meta.app_label)
     if len(homes) > 1:
         found = "; ".join(
             f"{alias!r} ({', '.join(sorted(homes[alias]))})" for alias in sorted(homes)

@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 
 from django.contrib.auth import get_user_model
 
-from ..topology import alias_for
+from ..aliases import alias_for
 
 
 class UserDatabaseMixin:

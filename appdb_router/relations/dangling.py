@@ -8,7 +8,7 @@ from typing import Any
 from django.apps import apps
 
 from .auditing import crossing_relations
-from .homes import home_of
+from .homes import asked_home_of
 
 _BATCH = 1000
 _SHOWN = 5
@@ -42,7 +42,7 @@ def find_dangling() -> Iterator[Dangling]:
 
 
 def _search(field: Any) -> Dangling:
-    alias = home_of(field.model)
+    alias = asked_home_of(field.model)
     rows = field.model._base_manager.using(alias).exclude(**{f"{field.name}__isnull": True})
     referred = rows.order_by().values_list(field.attname, flat=True).distinct()
     values = iter(referred.iterator(chunk_size=_BATCH))
@@ -58,6 +58,6 @@ def _search(field: Any) -> Dangling:
 
 def _missing(field: Any, values: list[Any]) -> list[Any]:
     model, target = field.related_model, field.target_field
-    found = model._base_manager.using(home_of(model)).filter(**{f"{target.name}__in": values})
+    found = model._base_manager.using(asked_home_of(model)).filter(**{f"{target.name}__in": values})
     there = set(found.values_list(target.attname, flat=True))
     return [value for value in values if value not in there]

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 from django.db.models import Model
 from django.db.models.fields.related import RelatedField
 
+from ..moves.gate import current_alias, seen_alias, seen_homes
 from ..topology import Topology, get_topology, label_of
 
 # Its own tables are needed beside the data of every physical database.
@@ -21,9 +22,18 @@ def home_of(model: type[Model]) -> str:
     """Return the canonical alias of the database that has the table of ``model``.
 
     What belongs to no installed app, such as a model of a removed app in an old migration, lives on
-    the default.
+    the default. An app in a move is where this process, or the open transaction, has seen it last.
     """
-    return get_topology().routes.get(label_of(model), "default")
+    return seen_alias(label_of(model))
+
+
+def asked_home_of(model: type[Model]) -> str:
+    """Return what ``home_of`` does, for a query that is about to be sent.
+
+    The source of an app in a move is asked, as the router does it.
+    """
+    move = get_topology().moves.get(label_of(model))
+    return home_of(model) if move is None or move.is_finalized else current_alias(move)
 
 
 def homes_in(topology: Topology) -> Home:
@@ -50,14 +60,19 @@ def at_home(model: type[Model], alias: str | None) -> str | None:
     """Return ``alias``, or the home of ``model`` if ``alias`` is another routed database."""
     if alias is None or not is_routed(alias):
         return alias
-    home = home_of(model)
+    home = asked_home_of(model)
     return alias if canonical(alias) == home else home
 
 
 def is_at_home(instance: Model) -> bool:
-    """Tell whether ``instance`` was loaded from the database that its model lives in."""
+    """Tell whether ``instance`` was loaded from the database that its model lives in.
+
+    One that was loaded before its app has moved is at home in the other one, too.
+    """
     alias = instance._state.db
-    return alias is None or at_home(instance.__class__, alias) == alias
+    if alias is None or not is_routed(alias):
+        return True
+    return get_topology().has_tables(label_of(instance.__class__), alias)
 
 
 def related_home(related_model: type[Model], objects: Any, using: str) -> str:
@@ -76,16 +91,17 @@ class PerTopology:
 
     def __init__(self, function: Callable[[type[Model]], Any]) -> None:
         self._function = function
-        self._known: tuple[Topology | None, WeakKeyDictionary[type[Model], Any]]
-        self._known = (None, WeakKeyDictionary())
+        self._known: tuple[Topology | None, tuple[str, ...], WeakKeyDictionary[type[Model], Any]]
+        self._known = (None, (), WeakKeyDictionary())
 
     def __call__(self, model: type[Model]) -> Any:
         """Return what the function returns for ``model``."""
-        topology, (known_topology, known) = get_topology(), self._known
-        if topology is not known_topology:
+        topology, (known_topology, known_homes, known) = get_topology(), self._known
+        homes = seen_homes() if topology.moves else ()
+        if topology is not known_topology or homes != known_homes:
             # Weak: the models that migrations make up for each state come and go.
             known = WeakKeyDictionary()
-            self._known = (topology, known)
+            self._known = (topology, homes, known)
         try:
             return known[model]
         except KeyError:
@@ -93,8 +109,18 @@ class PerTopology:
 
 
 def is_crossing(field: Any) -> bool:
-    """Tell whether a relation, forward or reverse, leads to a model in another database."""
-    return home_of(field.model) != home_of(field.related_model)
+    """Tell whether a relation, forward or reverse, leads to a model in another database.
+
+    It is for a query on ``field.model``, of which the router has asked where that is.
+    """
+    return home_of(field.model) != asked_home_of_other(field.model, field.related_model)
+
+
+def asked_home_of_other(model: type[Model], other: type[Model]) -> str:
+    """Return where ``other`` lives, for a query on ``model``, of which that is known."""
+    moves = get_topology().moves
+    is_known = moves.get(label_of(model)) is moves.get(label_of(other))
+    return home_of(other) if is_known else asked_home_of(other)
 
 
 # Asked at each assignment across databases, and the fields of a model do not change. Bounded: the

@@ -4,92 +4,41 @@ Each hook is a function that is given what it replaces, calls it for whatever do
 has the same parameters. They are installed only where there are several databases.
 """
 
-import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import update_wrapper
-from pkgutil import resolve_name
 from threading import Lock
-from typing import Any
 
 from django.apps import apps
 
-from ..exceptions import ConfigurationError
+from ..hooking import Feature, Hook, forget_managers, install
 from ..topology import Topology
 from . import deleting, generic, joins, many_to_many, schema, selecting
 
+_RELATIONS = Feature("relations across databases", "keep all apps in one database")
 _RELATED = "django.db.models.fields.related_descriptors"
-
-
-@dataclass(frozen=True)
-class Hook:
-    """The function ``name`` of ``owner``, a module or class, and what makes its replacement.
-
-    ``parameters`` are those that it has in every supported Django.
-    """
-
-    owner: str
-    name: str
-    make: Callable[[Any], Any]
-    parameters: tuple[str, ...]
-
-    def install(self) -> None:
-        """Put the replacement in the place of the function, once.
-
-        Raises ``ConfigurationError`` if this Django has no such function.
-        """
-        owner = self.find_owner()
-        function = self.find(owner)
-        if not hasattr(function, "appdb_router_hook"):
-            replacement: Any = update_wrapper(self.make(function), function)
-            replacement.appdb_router_hook = self
-            setattr(owner, self.name, replacement)
-
-    def find_owner(self) -> Any:
-        """Return the module or class."""
-        try:
-            return resolve_name(self.owner)
-        except (ImportError, AttributeError):
-            raise self._moved() from None
-
-    def find(self, owner: Any) -> Any:
-        """Return the function as Django has it."""
-        function = inspect.getattr_static(owner, self.name, None)
-        if function is None:
-            raise self._moved()
-        found = inspect.signature(function).parameters
-        if not set(self.parameters) <= set(found):
-            raise self._moved()
-        return function
-
-    def _moved(self) -> ConfigurationError:
-        return ConfigurationError(
-            f"This Django has no '{self.owner}.{self.name}({', '.join(self.parameters)})', which"
-            " relations across databases depend on. Use a Django that this version of appdb_router"
-            " supports, or keep all apps in one database."
-        )
-
 
 _ALWAYS = (
     Hook(
+        _RELATIONS,
         "django.db.backends.base.base.BaseDatabaseWrapper",
         "schema_editor",
         schema.schema_editor,
         ("self", "args", "kwargs"),
     ),
     Hook(
+        _RELATIONS,
         "django.db.backends.base.schema",
         "_related_non_m2m_objects",
         schema.related_non_m2m_objects,
         ("old_field", "new_field"),
     ),
     Hook(
+        _RELATIONS,
         "django.db.models.sql.compiler",
         "select_related_descend",
         selecting.descend,
         ("field", "restricted", "requested", "select_mask"),
     ),
     Hook(
+        _RELATIONS,
         "django.db.models.sql.compiler.SQLCompiler",
         "get_related_selections",
         selecting.related_selections,
@@ -99,51 +48,65 @@ _ALWAYS = (
         ),
     ),
     Hook(
+        _RELATIONS,
         "django.db.models.query.ModelIterable",
         "__iter__",
         selecting.model_iterable,
         ("self",),
     ),
     Hook(
+        _RELATIONS,
         "django.db.models.sql.compiler.SQLCompiler",
         "get_from_clause",
         joins.from_clause,
         ("self",),
     ),
     Hook(
+        _RELATIONS,
         "django.db.models.sql.compiler.SQLCompiler",
         "get_combinator_sql",
         joins.combinator_sql,
         ("self", "combinator", "all"),
     ),
     Hook(
+        _RELATIONS,
         _RELATED,
         "create_forward_many_to_many_manager",
         many_to_many.many_to_many_manager,
         ("superclass", "rel", "reverse"),
     ),
     Hook(
+        _RELATIONS,
         "django.db.models.deletion.Collector",
         "related_objects",
         deleting.related_objects,
         ("self", "related_model", "related_fields", "objs"),
     ),
-    Hook("django.db.models.deletion.Collector", "delete", deleting.delete, ("self",)),
+    Hook(
+        _RELATIONS,
+        "django.db.models.deletion.Collector",
+        "delete",
+        deleting.delete,
+        ("self",),
+    ),
 )
 _FOR_CONTENT_TYPES = (
     Hook(
+        _RELATIONS,
         "django.contrib.contenttypes.models.ContentTypeManager",
         "db_manager",
         generic.content_type_manager,
         ("self", "using", "hints"),
     ),
     Hook(
+        _RELATIONS,
         "django.contrib.contenttypes.models.ContentType",
         "get_object_for_this_type",
         generic.object_for_this_type,
         ("self", "using", "kwargs"),
     ),
     Hook(
+        _RELATIONS,
         "django.contrib.contenttypes.fields.GenericRelation",
         "bulk_related_objects",
         generic.bulk_related_objects,
@@ -169,15 +132,6 @@ def install_for(*, topology: Topology, **_kwargs: object) -> None:
     with _lock:
         if _installed or len(topology.canonical_databases()) < 2:
             return
-        for hook in hooks():
-            hook.install()
-        _forget_managers()
+        install(hooks())
+        forget_managers()
         _installed = True
-
-
-def _forget_managers() -> None:
-    """Let the managers of relations be made anew: another app may have used one already."""
-    for model in apps.get_models(include_auto_created=True):
-        for descriptor in vars(model).values():
-            if hasattr(descriptor, "through"):
-                vars(descriptor).pop("related_manager_cls", None)

@@ -7,16 +7,21 @@ from django.apps import apps
 from django.db.models import Model
 
 from ..exceptions import CrossingQueryError
-from ..topology import Topology, get_topology
-from .homes import home_of, is_everywhere
+from ..moves.gate import seen_homes
+from ..topology import Topology, get_topology, label_of
+from .homes import asked_home_of_other, home_of, is_everywhere
 from .rewriting import explain_join, explain_subquery
 
 
 class _Tables:
-    """The tables that are elsewhere, by alias, as long as ``topology`` is in effect."""
+    """The tables that are elsewhere, by alias, as long as ``topology`` is in effect.
 
-    def __init__(self, topology: Topology) -> None:
+    ``homes`` are those of the apps in a move, whose tables are ``moving``.
+    """
+
+    def __init__(self, topology: Topology, homes: tuple[str, ...]) -> None:
         self.topology = topology
+        self.homes = homes
         aliases = topology.canonical_aliases
         certain = _certain_tables()
         away = {
@@ -24,9 +29,22 @@ class _Tables:
             for home in set(aliases.values())
         }
         self.away = {alias: away[home] for alias, home in aliases.items()}
+        self.moving = {
+            table: model for table, model in certain.items() if label_of(model) in topology.moves
+        }
 
 
 _tables: _Tables | None = None
+
+
+def _current_tables() -> _Tables:
+    global _tables
+    topology, tables = get_topology(), _tables
+    homes = seen_homes() if topology.moves else ()
+    if tables is None or tables.topology is not topology or tables.homes != homes:
+        # Of two threads that are here at once, each makes the same.
+        tables = _tables = _Tables(topology, homes)
+    return tables
 
 
 def _tables_away(alias: str) -> dict[str, type[Model]]:
@@ -34,12 +52,14 @@ def _tables_away(alias: str) -> dict[str, type[Model]]:
 
     There are none for an alias that somebody else added.
     """
-    global _tables
-    topology, tables = get_topology(), _tables
-    if tables is None or tables.topology is not topology:
-        # Of two threads that are here at once, each makes the same.
-        tables = _tables = _Tables(topology)
-    return tables.away.get(alias, {})
+    return _current_tables().away.get(alias, {})
+
+
+def _ask_for_others(query: Any) -> None:
+    """Ask where the apps in a move are whose tables ``query`` joins with those of another app."""
+    moving = _current_tables().moving
+    for table in moving.keys() & query.table_map:
+        asked_home_of_other(query.model, moving[table])
 
 
 def _certain_tables() -> dict[str, type[Model]]:
@@ -65,6 +85,7 @@ def from_clause(original: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def replacement(self: Any) -> Any:
+        _ask_for_others(self.query)
         away = _tables_away(self.connection.alias)
         if not away.keys().isdisjoint(self.query.table_map):
             _refuse_crossing(self.query, away)

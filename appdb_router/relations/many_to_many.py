@@ -12,7 +12,7 @@ from django.core.exceptions import EmptyResultSet
 from django.db import NotSupportedError
 from django.db.models import Expression, Field, Model, QuerySet
 
-from .homes import at_home, home_of
+from .homes import asked_home_of, at_home, home_of
 
 
 class LinkedValues(Expression):
@@ -42,7 +42,7 @@ class LinkedValues(Expression):
 def _links(source: "Field[Any, Any]", target: "Field[Any, Any]") -> "QuerySet[Any]":
     """Return the rows of the table between that have a target, on its own database."""
     through: Any = source.model
-    rows: QuerySet[Any] = through._base_manager.using(home_of(through))
+    rows: QuerySet[Any] = through._base_manager.using(asked_home_of(through))
     return rows.filter(**{f"{target.name}__isnull": False})
 
 
@@ -75,7 +75,7 @@ class _CrossingManager:
     @property
     def _is_away(self) -> bool:
         """Whether the objects are in another database than the table between."""
-        return home_of(self.model) != home_of(self.through)
+        return asked_home_of(self.model) != asked_home_of(self.through)
 
     def _at_home(self, alias: str | None) -> str | None:
         """Return where to look for the objects when Django says ``alias``.
@@ -124,7 +124,7 @@ class _CrossingManager:
         # One without filters means all, and nobody asks for it.
         has_filters = getattr(removed_vals, "_has_filters", bool)()
         if self._is_away and has_filters:
-            objects = removed_vals.using(home_of(self.model))
+            objects = removed_vals.using(asked_home_of(self.model))
             removed_vals = list(objects.values_list(self._target_name, flat=True))
         return stock._build_remove_filters(removed_vals)
 

@@ -12,8 +12,9 @@ from django.db import OperationalError, ProgrammingError, connections, transacti
 from django.db.models import QuerySet
 from django.db.models.deletion import Collector
 
+from ..blocks import is_in_block
 from ..exceptions import DatabaseOperationError
-from .homes import home_of
+from .homes import asked_home_of
 
 _logger = logging.getLogger("appdb_router.relations")
 
@@ -62,16 +63,13 @@ def carry_out_soon(using: str, keys: Sequence[int]) -> None:
     A failure is logged, and the note stays for ``db_cascade``. In a ``TestCase`` nothing ever
     commits, so if its own transaction is the only one, that is now too.
     """
-    connection: Any = connections[using]
+    connection = connections[using]
     work = partial(_carry_out_logged, using, keys)
-    if not connection.in_atomic_block:
-        # Without autocommit, nobody says when it has committed: that is for ``db_cascade``.
-        if connection.get_autocommit():
-            work()
-    elif all(block._from_testcase for block in connection.atomic_blocks):
-        work()
-    else:
+    if is_in_block(connection):
         transaction.on_commit(work, using=using)
+    elif connection.in_atomic_block or connection.get_autocommit():
+        work()
+    # Without autocommit, nobody says when it has committed: that is for ``db_cascade``.
 
 
 def _carry_out_logged(using: str, keys: Sequence[int]) -> None:
@@ -206,7 +204,7 @@ class _Gone:
 
 
 def _foreign(relation: str, key: Any, gone: list[Any]) -> _Step:
-    alias = home_of(key.model)
+    alias = asked_home_of(key.model)
     objects = key.model._base_manager.using(alias).filter(**{f"{key.name}__in": gone})
     on_delete = key.remote_field.on_delete
 
@@ -218,7 +216,7 @@ def _foreign(relation: str, key: Any, gone: list[Any]) -> _Step:
 
 
 def _generic(relation: str, generic: Any, gone: list[Any]) -> _Step:
-    alias = home_of(generic.related_model)
+    alias = asked_home_of(generic.related_model)
     key = generic.model._meta.pk
     owners = [generic.model.from_db(None, [key.attname], [value]) for value in gone]
     objects = generic.bulk_related_objects(owners, alias)

@@ -7,6 +7,7 @@ database.
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -14,7 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.models import Field, Model
 
-from ..topology import label_of
+from ..topology import get_topology, label_of
 from .homes import canonical, home_of
 
 
@@ -27,12 +28,12 @@ class CrossingSchemaEditor(BaseDatabaseSchemaEditor):
 
     def create_model(self, model: type[Model]) -> None:
         """Create the table of ``model``."""
-        with _unconstrained(model, model._meta.local_fields):
+        with _unconstrained(model, model._meta.local_fields, self.connection.alias):
             super().create_model(model)
 
     def add_field(self, model: type[Model], field: "Field[Any, Any]") -> None:
         """Add the column of ``field``."""
-        with _unconstrained(model, [field]):
+        with _unconstrained(model, [field], self.connection.alias):
             super().add_field(model, field)
 
     def alter_field(
@@ -44,7 +45,8 @@ class CrossingSchemaEditor(BaseDatabaseSchemaEditor):
     ) -> None:
         """Make ``new_field`` of ``old_field``."""
         if not self._is_elsewhere(model):
-            with _unconstrained(model, [old_field, new_field]):
+            alias = self.connection.alias
+            with _altered_on(alias), _unconstrained(model, [old_field, new_field], alias):
                 super().alter_field(model, old_field, new_field, strict)
 
     def _remake_table(self, model: type[Model], *args: Any, **kwargs: Any) -> None:
@@ -54,7 +56,7 @@ class CrossingSchemaEditor(BaseDatabaseSchemaEditor):
             remake._remake_table(model, *args, **kwargs)
 
     def _is_elsewhere(self, model: type[Model]) -> bool:
-        return home_of(model) != canonical(self.connection.alias)
+        return not get_topology().has_tables(label_of(model), self.connection.alias)
 
 
 @cache
@@ -79,28 +81,47 @@ def related_non_m2m_objects(original: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def replacement(old_field: Any, new_field: Any) -> Iterator[tuple[Any, Any]]:
-        home = home_of(new_field.model)
+        alias = _altered.get() or home_of(new_field.model)
         for old, new in original(old_field, new_field):
-            if home_of(new.related_model) == home:
+            if get_topology().has_tables(label_of(new.related_model), alias):
                 yield old, new
 
     return replacement
 
 
-@contextmanager
-def _unconstrained(model: type[Model], fields: Iterable[Any]) -> Iterator[None]:
-    """Take the constraint from those of ``fields`` that lead to another database, for a while.
+# The alias whose column is being altered: an app in a move has tables in two databases.
+_altered: ContextVar[str] = ContextVar("appdb_router.altered", default="")
 
-    A field that a migration hands over may not know its model.
+
+@contextmanager
+def _altered_on(alias: str) -> Iterator[None]:
+    token = _altered.set(alias)
+    try:
+        yield
+    finally:
+        _altered.reset(token)
+
+
+@contextmanager
+def _unconstrained(model: type[Model], fields: Iterable[Any], alias: str) -> Iterator[None]:
+    """Take the constraint from those of ``fields`` that lead from ``alias`` to another database.
+
+    This is for a while. A field that a migration hands over may not know its model.
     """
     with ExitStack() as stack:
         for field in fields:
-            if getattr(field, "db_constraint", False) and _leads_away(model, field):
+            if getattr(field, "db_constraint", False) and _leads_away(model, field, alias):
                 field.db_constraint = False
                 stack.callback(setattr, field, "db_constraint", True)
         yield
 
 
-def _leads_away(model: type[Model], field: Any) -> bool:
+def _leads_away(model: type[Model], field: Any, alias: str) -> bool:
     target = field.remote_field.model
-    return label_of(model) != label_of(target) and home_of(model) != home_of(target)
+    label, target_label, moves = label_of(model), label_of(target), get_topology().moves
+    if label == target_label:
+        return False
+    if label not in moves and target_label not in moves:
+        return home_of(model) != home_of(target)
+    # What moves together is together in both databases; whoever stays is in one.
+    return moves.get(label) is not moves.get(target_label) and home_of(target) != canonical(alias)

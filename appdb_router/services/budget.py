@@ -224,7 +224,8 @@ def _demand(alias: str, workers: int, threads: int) -> Demand:
     own = max_size(pool if isinstance(pool, dict) else {}) if pool else threads
     connection = _wrapper(alias)
     # Sessions are those of apps.
-    is_routed = alias in get_topology().routes.values()
+    topology = get_topology()
+    is_routed = any(alias in topology.aliases_of(label) for label in topology.routes)
     sessions = pool_limit(connection) if connection is not None and is_routed else 0
     return Demand(alias, own, sessions, own * workers, sessions * workers)
 

@@ -84,7 +84,7 @@ class Standing:
 class SequenceState:
     """The sequence of a column: what it gives next, and the column's maximum.
 
-    Both are ``None`` where this role may not read them.
+    Both are ``None`` where this role may not read them. ``step`` is how far it goes at a time.
     """
 
     table: str
@@ -92,6 +92,7 @@ class SequenceState:
     sequence: str
     next_value: int | None
     maximum: int | None
+    step: int
 
     @property
     def is_behind(self) -> bool:
@@ -159,6 +160,7 @@ def sequences(connection: BaseDatabaseWrapper, tables: Iterable[str]) -> list[Se
             sequence,
             (start if last is None else last + step) if readable else None,
             maxima.get(number),
+            step,
         )
         for number, (_, column, table, sequence, start, step, readable, last) in enumerate(found)
     ]

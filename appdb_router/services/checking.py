@@ -7,7 +7,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from ..topology import Topology
+from ..moves.gate import look_up_all
+from ..topology import Topology, get_topology
 from .asking import TIMEOUT
 from .catalogs import MOST_ROWS
 from .connecting import separate_connection
@@ -104,7 +105,9 @@ def check(topology: Topology, labels: Iterable[str] = (), *, timeout: int = TIME
     ``timeout`` bounds connecting, in seconds. Raises ``UnknownLabelError``.
     """
     chosen = set(labels) or set(topology.routes)
-    aliases = {topology.alias_of(label) for label in chosen}
+    look_up_all()
+    topology = get_topology()
+    aliases = {alias for label in chosen for alias in topology.aliases_of(label)}
     canonical = [item.alias for item in topology.canonical_databases()]
     probes = probe_all(canonical, timeout=timeout)
     reachable = [alias for alias in canonical if probes[alias].status is Status.REACHABLE]
@@ -144,7 +147,7 @@ def examine(
     for alias, look in looks.items():
         if look.status is Status.UNREACHABLE:
             yield _unreachable(alias, look.error)
-        yield from _of_tables(look, labels)
+        yield from _of_tables(look, {label for label in labels if _is_in_use(label, alias)})
     for first, *others in same_places(looks):
         for alias in others:
             yield Finding(
@@ -156,7 +159,17 @@ def examine(
                 " differ. Write the same host, port and name into both.",
             )
     for leftover in find_leftovers(looks, labels):
-        yield _left(leftover)
+        if _is_in_use(leftover.label, leftover.alias):
+            yield _left(leftover)
+
+
+def _is_in_use(label: str, alias: str) -> bool:
+    """Tell whether the tables of the app ``label`` on ``alias`` are not the other ones of a move.
+
+    Those are empty, locked, or being written to by the move.
+    """
+    topology = get_topology()
+    return label not in topology.moves or topology.routes[label] == alias
 
 
 def _closed(alias: str, probe: Probe) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from django.db.models import Field
 from django.db.models.fields.related import RelatedField
 
 from ..exceptions import DatabaseOperationError
-from ..topology import get_topology
+from ..topology import Topology, get_topology
 from .loading import flat
 
 
@@ -24,9 +24,9 @@ def refuse_crossing(using: str, plan: Iterable[tuple[Migration, bool]]) -> None:
     found = [
         f"{owner}.{name} to {target} in {topology.routes[label]!r} ({migration})"
         for migration, is_backwards in plan
-        if not is_backwards and topology.routes.get(migration.app_label) == here
+        if not is_backwards and _lives(topology, migration.app_label, here)
         for owner, name, target, label in _impossible(migration)
-        if topology.routes.get(label, here) != here
+        if label in topology.routes and not _lives(topology, label, here)
     ]
     if found:
         raise DatabaseOperationError(
@@ -34,6 +34,10 @@ def refuse_crossing(using: str, plan: Iterable[tuple[Migration, bool]]) -> None:
             " Neither can a model have its parent there, nor can a database delete what belongs to"
             " another's rows. Keep both apps in one database, with together= of build_databases()."
         )
+
+
+def _lives(topology: Topology, label: str, alias: str) -> bool:
+    return label in topology.routes and topology.has_tables(label, alias)
 
 
 def _impossible(migration: Migration) -> Iterator[tuple[str, str, str, str]]:

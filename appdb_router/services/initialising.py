@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from threading import Event
 
+from ..moves.gate import look_up_all
 from ..topology import Database, Topology
 from .checking import Kind
 from .connecting import has_direct_url
@@ -25,10 +26,10 @@ def targets(
     """Return the databases of the apps ``labels``, of all, or else the default; core first.
 
     A shared alias is represented by its canonical one, so that each physical database comes once.
-    Raises ``UnknownLabelError`` for a label that is not installed.
+    An app in a move has two. Raises ``UnknownLabelError`` for a label that is not installed.
     """
     canonical = topology.canonical_databases()
-    wanted = {topology.alias_of(label) for label in labels}
+    wanted = {alias for label in labels for alias in topology.aliases_of(label)}
     if all_apps:
         return canonical
     return [item for item in canonical if item.alias in (wanted or {"default"})]
@@ -57,6 +58,7 @@ def initialise(
     processes ends, and no other database is begun.
     """
     aliases = [database.alias for database in databases]
+    look_up_all()
     stop = stop or Event()
     with closing(Opener(aliases, options.create, stop=stop)) as opener:
         worker = Worker(options, opener, stop)

@@ -10,6 +10,7 @@ from django.db.migrations.graph import MigrationGraph
 from django.db.migrations.migration import Migration
 
 from ..exceptions import DatabaseOperationError
+from ..moves.gate import active_moves
 from ..topology import Topology, get_topology
 from .connecting import separate_connection, standing_in
 from .content_types import core_for, migrations_of_core
@@ -57,8 +58,15 @@ def prerequisites(topology: Topology) -> dict[str, set[str]]:
     order = [database.alias for database in topology.canonical_databases()]
     before: dict[str, set[str]] = {alias: set() for alias in order}
     for key, node in SharedLoader(None).graph.node_map.items():
-        home = topology.routes[key[0]]
-        before[home].update(topology.routes[parent.key[0]] for parent in node.parents)
+        for alias in topology.aliases_of(key[0]):
+            before[alias].update(
+                topology.routes[parent.key[0]]
+                for parent in node.parents
+                if not topology.has_tables(parent.key[0], alias)
+            )
+    for move in active_moves():
+        # Whether the app may be migrated is written there.
+        before[move.target].add(move.source)
     for alias, others in before.items():
         if topology.core_alias is not None:
             others.add(topology.core_alias)
@@ -109,7 +117,7 @@ def applicable(
             home = topology.routes[parent[0]]
             if parent in waiting:
                 waiting[key] = ""
-            elif needs and home != here:
+            elif needs and not topology.has_tables(parent[0], here):
                 is_in = partial(_is_applied, parent, graph.nodes[parent])
                 if not elsewhere.has(home, is_in, ask=home not in asked):
                     asked.add(home)

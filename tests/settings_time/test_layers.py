@@ -28,6 +28,7 @@ ISLAND = {
     "groups",
     "labels",
     "locate",
+    "move_sources",
     "naming",
     "physical",
     "pools",
@@ -37,7 +38,7 @@ ISLAND = {
 }
 LIBRARIES = {"dj_database_url", "environ"}
 # The one thing that the island names and does not import itself, see ``__init__``.
-LAZY = ("__init__", "topology")
+LAZY = ("__init__", "aliases")
 Graph = dict[str, set[str]]
 
 
@@ -215,9 +216,9 @@ def test_alias_for_is_looked_up_when_it_is_asked_for(project: Project) -> None:
         import sys
         import appdb_router
 
-        before = "appdb_router.topology" in sys.modules
+        before = "appdb_router.aliases" in sys.modules
         from appdb_router import alias_for
-        from appdb_router.topology import alias_for as same
+        from appdb_router.aliases import alias_for as same
 
         print(before, alias_for is same, appdb_router.alias_for is same)
         """,
@@ -228,7 +229,7 @@ def test_alias_for_is_looked_up_when_it_is_asked_for(project: Project) -> None:
 
 
 def test_the_package_exports_alias_for() -> None:
-    from appdb_router.topology import alias_for
+    from appdb_router.aliases import alias_for
 
     assert appdb_router.alias_for is alias_for
 

@@ -188,6 +188,8 @@ class _Listing:
     def _write_details(self, entry: Entry) -> None:
         if entry.database.is_shared:
             self._write(f"   Same database as: {entry.database.canonical_alias}")
+        if entry.move is not None:
+            self._write(f"   {entry.move}")
         if entry.probe is None:
             return
         status = str(entry.probe.status)

@@ -5,6 +5,8 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.core.management.commands import loaddata
 
+from ...relations.homes import asked_home_of
+from ...topology import get_topology, label_of
 from ..database_option import NoDefaultDatabaseMixin, all_aliases
 
 
@@ -12,6 +14,16 @@ class Command(NoDefaultDatabaseMixin, loaddata.Command):
     """Django's command, which leaves out without a word what lives elsewhere."""
 
     without_database = "Default is every database, each for the models that live there."
+
+    def save_obj(self, obj: Any) -> bool:
+        """Save an object if it lives in the database at hand: an app in a move has two."""
+        model = obj.object.__class__
+        alias = get_topology().canonical_of(self.using)
+        moves = get_topology().moves
+        if label_of(model) in moves and asked_home_of(model) != alias:
+            return False
+        saved: bool = super().save_obj(obj)
+        return saved
 
     def handle(self, *fixture_labels: str, **options: Any) -> None:
         """Load each object where it lives; each database has a transaction of its own."""

@@ -8,7 +8,7 @@ import json
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -65,9 +65,9 @@ class Kind:
     """Values of one kind, whatever field has them.
 
     ``reading`` has the expression in which the column stands as ``{}``, by vendor, where it is
-    not the column. ``parse`` makes a plain value of what the driver gave, and raises
-    ``ValueError``, ``ArithmeticError`` or ``TypeError`` for what is none; ``write`` makes of that what the
-    driver takes. Both are given the field and the connection.
+    not the column. ``parse`` makes a plain value of what the driver gave, and raises one of
+    ``VALUE_ERRORS`` for what is none; ``write`` makes of that what the driver takes. Both are given
+    the field and the connection.
     """
 
     name: str

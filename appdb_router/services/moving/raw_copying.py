@@ -10,10 +10,10 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .columns import stored_table
-from .keys import Key, between, quoted
+from .keys import Condition, Key, between, quoted
 from .tables import MovedTable
 
-__all__ = ["Carried", "carry", "copy_statements", "stream"]
+__all__ = ["Carried", "carry", "copy_statements", "stream", "transfer"]
 
 # Large enough that Python does little, and small beside what the servers hold.
 _BLOCK = 1 << 17
@@ -39,7 +39,20 @@ def carry(
     spend: Callable[[int], None],
 ) -> Carried:
     """Copy the rows behind ``lower`` up to ``upper``; ``spend`` is told the bytes of each block."""
-    sending, receiving = copy_statements(table, giver, taker, lower, upper)
+    sending, receiving = copy_statements(table, giver, taker, between(table, giver, lower, upper))
+    return transfer(giver, taker, sending, receiving, digest=digest, spend=spend)
+
+
+def transfer(
+    giver: BaseDatabaseWrapper,
+    taker: BaseDatabaseWrapper,
+    sending: str,
+    receiving: str,
+    *,
+    digest: bool = False,
+    spend: Callable[[int], None] = lambda _: None,
+) -> Carried:
+    """Hand what the statement ``sending`` of the giver sends to ``receiving`` of the taker."""
     summed = hashlib.sha256()
     size = 0
     with taker.cursor() as cursor, taker.wrap_database_errors:
@@ -57,25 +70,25 @@ def copy_statements(
     table: MovedTable,
     giver: BaseDatabaseWrapper,
     taker: BaseDatabaseWrapper,
-    lower: Key | None,
-    upper: Key | None,
+    condition: Condition,
+    into: str | None = None,
 ) -> tuple[str, str]:
-    """Return the statements that send these rows and that receive them, columns by name.
+    """Return the statements that send the rows of ``condition`` and receive them, by name.
 
-    The same rows give the same bytes on both sides, if both sessions are settled: in binary form
+    ``into`` is a table of the taker with the same columns, if it is not that of the same name. The
+    same rows give the same bytes on both sides, if both sessions are settled: in binary form
     wherever that means the same on every server, otherwise as text.
     """
     form = "binary" if _is_plain(table, giver) and _is_plain(table, taker) else "text"
-    condition, parameters = between(table, giver, lower, upper)
     [name] = quoted(giver, [table.name])
     names = ", ".join(quoted(giver, table.columns))
     order = ", ".join(quoted(giver, table.key, name))
-    query = f"SELECT {names} FROM {name} WHERE {_filled(giver, condition, parameters)}"  # noqa: S608
+    query = f"SELECT {names} FROM {name} WHERE {filled(giver, condition)}"  # noqa: S608
     if order:
         query += f" ORDER BY {order}"
     return (
         f"COPY ({query}) TO STDOUT (FORMAT {form})",
-        f"COPY {quoted(taker, [table.name])[0]} ({', '.join(quoted(taker, table.columns))})"
+        f"COPY {quoted(taker, [into or table.name])[0]} ({', '.join(quoted(taker, table.columns))})"
         f" FROM STDIN (FORMAT {form})",
     )
 
@@ -90,35 +103,37 @@ def stream(connection: BaseDatabaseWrapper, statement: str) -> Iterator[bytes]:
         # Left with an error, it cancels the statement; what was read is not its to read again.
         with cursor.cursor.copy(statement), DefaultSelector() as selector:
             selector.register(pgconn.socket, EVENT_READ)
-            while block := _next_block(pgconn, selector):
-                yield block
+            yield from _blocks(pgconn, selector)
             # None is what is left when all results were taken, and one may be an error.
             for result in list(iter(pgconn.get_result, None)):
-                if result.status != result.status.COMMAND_OK:
+                if result.status != connection.Database.pq.ExecStatus.COMMAND_OK:
                     raise connection.Database.errors.error_from_result(result)
 
 
-def _next_block(pgconn: Any, selector: BaseSelector) -> bytes:
-    """Return the next bytes, or none when the server has sent all."""
+def _blocks(pgconn: Any, selector: BaseSelector) -> Iterator[bytes]:
+    """Yield what comes, until the server has sent all; asking once more would be an error."""
     block = bytearray()
-    while len(block) < _BLOCK:
-        size, data = pgconn.get_copy_data(1)
-        if size > 0:
-            block += data
-        elif size < 0:
-            break
-        else:
+    while (received := pgconn.get_copy_data(1))[0] >= 0:
+        size, data = received
+        if not size:
             selector.select()
             pgconn.consume_input()
-    return bytes(block)
+            continue
+        block += data
+        if len(block) >= _BLOCK:
+            yield bytes(block)
+            block.clear()
+    if block:
+        yield bytes(block)
 
 
-def _filled(connection: BaseDatabaseWrapper, condition: str, parameters: list[str]) -> str:
+def filled(connection: BaseDatabaseWrapper, condition: Condition) -> str:
     """Return ``condition`` with its parameters in it: COPY takes none."""
+    text, parameters = condition
     connection.ensure_connection()
     literal = connection.Database.sql.Literal
-    literals = [literal(text).as_string(connection.connection) for text in parameters]
-    return condition % tuple(literals)
+    literals = [literal(value).as_string(connection.connection) for value in parameters]
+    return text % tuple(literals)
 
 
 def _is_plain(table: MovedTable, connection: BaseDatabaseWrapper) -> bool:

@@ -65,8 +65,8 @@ def read_rows(
     """Yield the rows behind ``lower`` up to ``upper``, or those with ``keys``, in their order.
 
     The values are plain: equal in Python exactly if they are the same, whatever engine they are
-    read from (moments are in UTC; JSON is a ``JsonValue``; NaN is never equal). They are streamed, so on MySQL the
-    connection is taken until the last of them.
+    read from (moments are in UTC; JSON is a ``JsonValue``; NaN is never equal). They are streamed,
+    so on MySQL the connection is taken until the last of them.
     Raises ``MoveError`` for a value that is none of its column's kind.
     """
     columns = columns_of(table)

@@ -26,7 +26,8 @@ _POSTGRESQL = {
 # A zero is a value like others, and rows come in any order. A table's rows may be copied for hours.
 _MYSQL = (
     "SET SESSION foreign_key_checks = 0, SESSION sql_mode ="
-    " CONCAT(@@sql_mode, ',NO_AUTO_VALUE_ON_ZERO,STRICT_ALL_TABLES'), SESSION net_write_timeout = 3600"
+    " CONCAT(@@sql_mode, ',NO_AUTO_VALUE_ON_ZERO,STRICT_ALL_TABLES'),"
+    " SESSION net_write_timeout = 3600"
 )
 
 
@@ -44,7 +45,7 @@ def settle(connection: BaseDatabaseWrapper) -> None:
         calls = ", ".join(["set_config(%s, %s, false)"] * len(_POSTGRESQL))
         parameters = [text for pair in _POSTGRESQL.items() for text in pair]
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {calls}", parameters)  # noqa: S608
+            cursor.execute(f"SELECT {calls}", parameters)
     elif connection.vendor == "mysql":
         with connection.cursor() as cursor:
             cursor.execute(_MYSQL)
