@@ -110,6 +110,19 @@ def fragile(fragile_server: tuple[Server, Cluster]) -> Iterator[tuple[Server, Cl
 
 
 @pytest.fixture(scope="session")
+def logical_cluster() -> Iterator[tuple[Server, Cluster]]:
+    # Waiting for the log is what tells an acknowledged write from one that a crash may take back.
+    with fragile_postgres({"wal_level": "logical", "synchronous_commit": "on"}) as found:
+        yield found
+
+
+@pytest.fixture
+def logical(logical_cluster: tuple[Server, Cluster]) -> Server:
+    """A PostgreSQL server that tells in its log what was written."""
+    return logical_cluster[0]
+
+
+@pytest.fixture(scope="session")
 def mariadb() -> Server:
     url = os.environ.get(MYSQL_VARIABLE)
     if not url:

@@ -193,9 +193,7 @@ class Slot:
             while messages := self._execute(f"FETCH {_BATCH} FROM appdb_router_written"):
                 count += len(messages)
                 reached = messages[-1][0]
-                self._note(
-                    {change for _, data in messages for change in reader.read(bytes(data))}
-                )
+                self._note({change for _, data in messages for change in reader.read(bytes(data))})
         # Behind the end of the last transaction there was nothing for this slot.
         return (end, True) if count < self._most else (reached, False)
 
@@ -206,11 +204,11 @@ class Slot:
         for number, keys in by_table.items():
             found = self._found[number]
             if None in keys:
-                self._insert(found.table, None)
+                self._execute(self._inserting(found.table, None))
             if wanted := [key for key in keys if key]:
-                self._insert_keys(found, wanted)
+                self._insert(found, wanted)
 
-    def _insert_keys(self, found: "_Found", keys: list[RawKey]) -> None:
+    def _insert(self, found: "_Found", keys: list[RawKey]) -> None:
         """Insert keys as the triggers write them: values cast to text, not as their types write."""
         columns = quoted(self._connection, found.table.key)
         names = [f"key_{place}" for place, _ in enumerate(columns)]
@@ -218,24 +216,17 @@ class Slot:
             f"{name}::{kind} AS {column}"
             for name, kind, column in zip(names, found.types, columns, strict=True)
         )
-        self._insert(
-            found.table,
-            "written",
-            f" FROM (SELECT {values} FROM unnest(",
+        statement = f"{self._inserting(found.table, 'written')} FROM (SELECT {values} FROM unnest("  # noqa: S608
+        arrays = ", ".join(["%s::text[]"] * len(columns))
+        self._execute(
+            statement.replace("%", "%%") + f"{arrays}) AS given ({', '.join(names)})) AS written",
             *(list(column) for column in zip(*keys, strict=True)),
-            end=f") AS given ({', '.join(names)})) AS written",
         )
 
-    def _insert(
-        self, table: MovedTable, row: str | None, source: str = "", *arrays: Any, end: str = ""
-    ) -> None:
-        """Insert the keys of ``row``, which is read from ``arrays`` between ``source`` and ``end``."""
+    def _inserting(self, table: MovedTable, row: str | None) -> str:
         queue = quoted(self._connection, [RowChange._meta.db_table])[0]
         values = queue_values(table, self._connection, self._label, row)
-        columns = queue_columns(self._connection)
-        statement = f"INSERT INTO {queue} ({columns}) SELECT {values}{source}"  # noqa: S608
-        places = ", ".join(["%s::text[]"] * len(arrays))
-        self._execute(statement.replace("%", "%%") + places + end, *arrays)
+        return f"INSERT INTO {queue} ({queue_columns(self._connection)}) SELECT {values}"  # noqa: S608
 
     @cached_property
     def _found(self) -> Mapping[int, "_Found"]:
@@ -262,7 +253,7 @@ class Slot:
 
     def _execute(self, statement: str, *parameters: Any) -> list[Any]:
         with self._connection.cursor() as cursor:
-            cursor.execute(statement, parameters)
+            cursor.execute(statement, parameters or None)
             return cursor.fetchall() if cursor.description else []
 
 

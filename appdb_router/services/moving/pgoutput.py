@@ -78,7 +78,9 @@ class ChangeReader:
 
 def _whole(key: list[str | bool], old: list[str | bool]) -> RawKey | None:
     """Return ``key`` with the unchanged values of ``old``, or ``None`` if they are not there."""
-    values = [value if isinstance(value, str) else before for value, before in zip(key, old, strict=True)]
+    values = [
+        value if isinstance(value, str) else before for value, before in zip(key, old, strict=True)
+    ]
     found = tuple(value for value in values if isinstance(value, str))
     return found if len(found) == len(values) else None
 
