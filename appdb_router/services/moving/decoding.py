@@ -110,10 +110,10 @@ class Slot:
         *,
         most_messages: int = MOST_MESSAGES,
     ) -> None:
-        self._connection, self._label = connection, label
+        self.connection, self._label = connection, label
         self._tables = tuple(table for table in tables if table.key)
         self._most = most_messages
-        self._name = slot_name(connection, label)
+        self.name = slot_name(connection, label)
         self._read_at = monotonic()
         settle(connection)
         # What the slot is told to forget must be in the queue for good. Its reader is local.
@@ -130,14 +130,14 @@ class Slot:
         It waits until every transaction is over that has written anything on the server. What
         is there already is of an attempt that did not come to its end, and is made anew.
         """
-        drop_slot(self._connection, self._label)
+        drop_slot(self.connection, self._label)
         found = self._found.values()
         named = ", ".join(self._published(item) for item in found)
         self._execute(
-            f"CREATE PUBLICATION {self._name} {'FOR TABLE ' if named else ''}{named}"
+            f"CREATE PUBLICATION {self.name} {'FOR TABLE ' if named else ''}{named}"
             " WITH (publish = 'insert, update, delete, truncate')"
         )
-        self._execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", self._name)
+        self._execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", self.name)
 
     def read(self, *, forget: bool = True) -> None:
         """Put the keys of all rows into the queue that were written until now.
@@ -154,21 +154,21 @@ class Slot:
             reached, is_whole = self._note_until(end)
             if forget or not is_whole:
                 self._execute(
-                    "SELECT pg_replication_slot_advance(%s, %s::pg_lsn)", self._name, reached
+                    "SELECT pg_replication_slot_advance(%s, %s::pg_lsn)", self.name, reached
                 )
         self._read_at = monotonic()
 
     def _check(self) -> None:
-        state = slot_state(self._connection, self._label)
-        with self._connection.cursor() as cursor:
-            cursor.execute(_PUBLISHED, [self._name, list(self._found)])
+        state = slot_state(self.connection, self._label)
+        with self.connection.cursor() as cursor:
+            cursor.execute(_PUBLISHED, [self.name, list(self._found)])
             [published] = cursor.fetchone()
         if state is None or state.is_lost or published < len(self._found):
             what = "has kept too much of the log, and was given up by the server"
             if state is None or not state.is_lost:
                 what = "or its publication is gone, or was changed"
             raise MoveError(
-                f"The replication slot {self._name!r} in {self._connection.alias!r} {what}, so"
+                f"The replication slot {self.name!r} in {self.connection.alias!r} {what}, so"
                 " nobody knows what was written since. Begin again with --restart.",
                 exit_code=12,
             )
@@ -189,7 +189,7 @@ class Slot:
         count, reached = 0, end
         reader = ChangeReader({number: item.table.key for number, item in self._found.items()})
         with self._transaction():
-            self._execute(_PEEK, self._name, end, self._most, self._name)
+            self._execute(_PEEK, self.name, end, self._most, self.name)
             while messages := self._execute(f"FETCH {_BATCH} FROM appdb_router_written"):
                 count += len(messages)
                 reached = messages[-1][0]
@@ -210,7 +210,7 @@ class Slot:
 
     def _insert(self, found: "_Found", keys: list[RawKey]) -> None:
         """Insert keys as the triggers write them: values cast to text, not as their types write."""
-        columns = quoted(self._connection, found.table.key)
+        columns = quoted(self.connection, found.table.key)
         names = [f"key_{place}" for place, _ in enumerate(columns)]
         values = ", ".join(
             f"{name}::{kind} AS {column}"
@@ -224,35 +224,35 @@ class Slot:
         )
 
     def _inserting(self, table: MovedTable, row: str | None) -> str:
-        queue = quoted(self._connection, [RowChange._meta.db_table])[0]
-        values = queue_values(table, self._connection, self._label, row)
-        return f"INSERT INTO {queue} ({queue_columns(self._connection)}) SELECT {values}"  # noqa: S608
+        queue = quoted(self.connection, [RowChange._meta.db_table])[0]
+        values = queue_values(table, self.connection, self._label, row)
+        return f"INSERT INTO {queue} ({queue_columns(self.connection)}) SELECT {values}"  # noqa: S608
 
     @cached_property
     def _found(self) -> Mapping[int, "_Found"]:
         """The tables that the slot tells of, by their number."""
         found = {}
         for table in self._tables:
-            [name] = quoted(self._connection, [table.name])
+            [name] = quoted(self.connection, [table.name])
             [[number, identity, types]] = self._execute(_TABLES, list(table.key), name)
             found[number] = _Found(table, identity, tuple(types))
         return found
 
     def _published(self, found: "_Found") -> str:
         """Return the table as the publication names it, without columns that nobody needs."""
-        [name] = quoted(self._connection, [found.table.name])
-        version: int = self._connection.pg_version  # type: ignore[attr-defined]
+        [name] = quoted(self.connection, [found.table.name])
+        version: int = self.connection.pg_version  # type: ignore[attr-defined]
         if version < _HAS_COLUMN_LISTS or found.identity != _OWN_KEY:
             return f"ONLY {name}"
-        return f"ONLY {name} ({', '.join(quoted(self._connection, found.table.key))})"
+        return f"ONLY {name} ({', '.join(quoted(self.connection, found.table.key))})"
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with standing_in(self._connection), transaction.atomic(using=self._connection.alias):
+        with standing_in(self.connection), transaction.atomic(using=self.connection.alias):
             yield
 
     def _execute(self, statement: str, *parameters: Any) -> list[Any]:
-        with self._connection.cursor() as cursor:
+        with self.connection.cursor() as cursor:
             cursor.execute(statement, parameters or None)
             return cursor.fetchall() if cursor.description else []
 
