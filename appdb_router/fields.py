@@ -1,13 +1,19 @@
 """A field of the package's own tables."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 
 
-class JSONTextField(models.TextField):  # type: ignore[type-arg]
+if TYPE_CHECKING:
+    _TextField = models.TextField[Any, Any]
+else:
+    _TextField = models.TextField
+
+
+class JSONTextField(_TextField):
     """JSON in a column of text.
 
     ``JSONField`` asks the database whether it can, and the system checks of Django 6.1 would open

@@ -74,13 +74,17 @@ def _repeat(run: Callable[[], Result]) -> Result:
 
 
 def _wait_for_home(before: Mapping[AppMove, str], deadline: float, refusal: DatabaseError) -> None:
-    """Return when an app is at home in another database than ``before``."""
+    """Return when an app is at home in another database than ``before``.
+
+    On the way back the old home refuses writes a moment before the new one has the app: two
+    databases cannot change in one transaction.
+    """
     while True:
         now = {move: look_up(move) for move in before}
         if any(state.alias_in(move) != before[move] for move, state in now.items()):
             return
-        is_waiting = any(state.gate == "waiting" for state in now.values())
-        if not is_waiting or monotonic() >= deadline:
+        is_closed = any(state.gate == "closed" for state in now.values())
+        if is_closed or monotonic() >= deadline:
             raise _refused(now) from refusal
         sleep(_POLL_SECONDS)
 

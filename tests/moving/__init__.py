@@ -1,1 +1,1 @@
-"""Moving an app, on real servers."""
+"""Moving rows between databases: triggers, copies, comparisons, and the whole."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.facts import ask
-from tests.support.moving import PRELUDE, shop_project
+from tests.support.shop import PRELUDE, shop_project
 from tests.support.project import Project
 
 MODELS = """

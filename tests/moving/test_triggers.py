@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.facts import ask
-from tests.support.moving import ENGINES, PRELUDE, shop_project
+from tests.support.shop import ENGINES, PRELUDE, shop_project
 from tests.support.project import Project
 
 MODELS = """

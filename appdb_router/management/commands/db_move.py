@@ -13,12 +13,11 @@ from ...services.moving.moving import (
     move_status,
     plan_move,
     roll_back,
-    route_of,
 )
+from ...services.moving.route import MoveRoute, route_of
 from ...services.moving.running import MoveOptions, Verification
 from ...services.moving.status import MoveStatus
 from ...terminal import Terminal
-from ...topology import MoveRoute
 from ..move_progress import Lines, reporter
 from ..move_text import plan_lines, status_lines
 from ..numbers import positive, seconds
@@ -76,8 +75,8 @@ class Command(BaseCommand):
             "--verify",
             type=Verification,
             choices=list(Verification),
-            help="How rows are compared: 'checksum' computes sums on both sides, 'stream' hashes"
-            f" what is sent and reads it back. Default is {_DEFAULTS.verify}.",
+            help="How rows are compared: 'checksum' computes sums in both databases, 'stream'"
+            f" hashes what is sent and reads it back. Default is {_DEFAULTS.verify}.",
         )
         parser.add_argument(
             "--chunk-rows",

@@ -1,41 +1,27 @@
 """Taking away what a move leaves behind: before it begins again, and when it is over."""
 
-from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...exceptions import MoveError
 from ...models import MovedChunk, MovedTableState, RowChange
-from .journal import Phase, forget, forget_changes
-from .parts import put_parts_back
+from .filling import empty
+from .journal import Phase, forget
+from .parts import enable_triggers, put_parts_back
 from .running import Run
-from .tables import MovedTable
-from .triggers import accept_writes, are_refused, passing, stop_capturing
+from .triggers import accept_writes, are_refused, stop_capturing
 
 
 def clear(run: Run) -> None:
     """Undo all that a try has done, which did not change over: the target is empty afterwards."""
-    source, target = run.sides.source, run.sides.target
+    source, target = run.databases.source, run.databases.target
     for connection in (source, target):
-        stop_capturing(run.tables, connection, run.label)
-        accept_writes(run.tables, connection, run.label)
+        run.patiently(stop_capturing, connection, "Cleaning up")
+        run.patiently(accept_writes, connection, "Cleaning up")
     run.journal.open()
-    with passing(target, run.token):
-        empty(run.tables, target)
-        put_parts_back(run.tables, target, run.token, report=run.reporter.copied)
-    forget(target, run.token)
-    forget_changes((source, target), run.label)
-
-
-def empty(tables: tuple[MovedTable, ...], connection: BaseDatabaseWrapper) -> None:
-    """Delete all rows of ``tables``, in one transaction."""
-    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            names = ", ".join(connection.ops.quote_name(table.name) for table in tables)
-            cursor.execute(f"TRUNCATE {names}")
-            return
-        with connection.constraint_checks_disabled():
-            for table in reversed(tables):
-                cursor.execute(f"DELETE FROM {connection.ops.quote_name(table.name)}")  # noqa: S608
+    empty(run.tables, target, run.token)
+    put_parts_back(run.tables, target, run.token, report=run.made)
+    enable_triggers(run.tables, target, run.token)
+    forget(source, target, run.journal.row)
 
 
 def finalize(run: Run) -> None:
@@ -43,7 +29,7 @@ def finalize(run: Run) -> None:
 
     Raises ``MoveError`` unless the app has changed over, and its old tables refuse writes.
     """
-    source, target = run.sides.source, run.sides.target
+    source, target = run.databases.source, run.databases.target
     if run.journal.phase is not Phase.FINALIZING:
         if not are_refused(run.tables, source, run.label):
             raise MoveError(
@@ -53,9 +39,8 @@ def finalize(run: Run) -> None:
                 exit_code=12,
             )
         run.enter(Phase.FINALIZING)
-    stop_capturing(run.tables, target, run.label)
-    forget_changes((source, target), run.label)
-    forget(target, run.token)
+    run.patiently(stop_capturing, target, "Cleaning up")
+    forget(source, target, run.journal.row)
     _drop(run)
     run.enter(Phase.FINALIZED)
     for connection in (source, target):
@@ -67,7 +52,7 @@ def _drop(run: Run) -> None:
 
     What else depends on them, such as a view, stops this: nobody has asked to drop that.
     """
-    source = run.sides.source
+    source = run.databases.source
     there = set(source.introspection.table_names())
     names = [source.ops.quote_name(table.name) for table in run.tables if table.name in there]
     if source.vendor == "postgresql":
@@ -78,8 +63,9 @@ def _drop(run: Run) -> None:
         with source.constraint_checks_disabled(), source.cursor() as cursor:
             for name in reversed(names):
                 cursor.execute(f"DROP TABLE {name}")
-    stop_capturing(run.tables, source, run.label)
-    accept_writes(run.tables, source, run.label)
+    # Their functions are left.
+    run.patiently(stop_capturing, source, "Cleaning up")
+    run.patiently(accept_writes, source, "Cleaning up")
 
 
 def _drop_journals(connection: BaseDatabaseWrapper) -> None:

@@ -13,6 +13,7 @@ from ...exceptions import MoveError
 from ...models import MovedChunk, MovedTableState
 from ..weighing import weigh
 from .keys import Key, next_boundary, quoted
+from .passing import passing
 from .raw_copying import Carried, carry
 from .rows import read_rows, write_rows
 from .settling import is_about_server, refusal, settle
@@ -108,7 +109,7 @@ def copy_table(
     for number, lower, upper in _chunks(table, giver, taker, token, options.chunk_rows):
         if stop.is_set():
             raise MoveError(f"Stopped while {table.name!r} was copied.", STOPPED)
-        with transaction.atomic(using=taker.alias):
+        with transaction.atomic(using=taker.alias), passing(taker, token):
             _set_commit(taker, is_synchronous=upper is None)
             carried = _carry(table, giver, taker, lower, upper, options, throttle)
             MovedChunk.objects.using(taker.alias).create(

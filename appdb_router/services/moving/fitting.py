@@ -61,14 +61,16 @@ def _misfits(
     columns = columns_of(table)
     with trial_tables(table, columns, taker) as trials:
         for batch in _batches(table, giver, columns):
-            rows = []
+            rows, before = [], len(found)
             for key, stored in batch:
                 row, misfits = _parsed(table, columns, key, stored, giver)
                 found += misfits
                 if not misfits:
                     rows.append((key, row))
             for trial in trials:
-                found += trial.try_rows(rows)
+                # What has passed one trial goes to the next.
+                if len(found) == before:
+                    found += trial.try_rows(rows)
             report(table.name, len(batch))
             if len(found) >= _MOST:
                 return [*found[:_MOST], f"There may be more in {table.name!r}."]

@@ -1,12 +1,15 @@
-"""Following what is written while rows are moved, and comparing both sides until they agree."""
+"""Following what is written while rows are moved, and comparing both databases until they agree."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
 from ...exceptions import MoveError
-from .comparing import Difference, compare_digests, compare_tables, differing_keys
+from .comparing import Difference, Range, compare_tables, differing_keys
+from .copying import copy_whole
+from .digests import compare_digests
 from .draining import Drained, drain, queue_length
 from .journal import Phase
 from .keys import Key
+from .passing import passing
 from .patience import stopped
 from .running import Run, Verification
 
@@ -40,10 +43,12 @@ def follow_all(run: Run) -> dict[str, set[Key]]:
         if run.stop.is_set():
             raise stopped()
         done = drain(run.tables, run.giver, run.taker, run.label, run.token)
-        if not done.rows:
+        if not done.entries:
             break
-        left -= done.rows
+        left -= done.entries
         _merge(touched, done)
+        # TRUNCATE: nobody knows which keys there were.
+        run.pending_tables |= done.whole
     for table, keys in touched.items():
         run.suspect(table, keys)
     return touched
@@ -79,17 +84,26 @@ def shorten(run: Run) -> None:
 
 
 def settle(run: Run) -> None:
-    """Bring both sides together, now that nobody writes. Raises ``MoveError`` if they differ."""
+    """Bring both databases together, now that nobody writes.
+
+    Raises ``MoveError`` if they differ.
+    """
     while queue_length(run.giver, run.label):
         follow_all(run)
-    if found := _differing(run, run.pending):
-        raise difference(_as_differences(found))
-    run.pending = {}
+    for table in run.keyless:
+        with passing(run.taker, run.token):
+            copy_whole(table, run.giver, run.taker, run.token)
+    found = list(_as_differences(_differing(run, run.pending)))
+    whole = [table for table in run.tables if table.name in run.pending_tables or not table.key]
+    found += _compare(run, {table.name: [(None, None)] for table in whole})
+    if found:
+        raise difference(found)
+    run.pending, run.pending_tables = {}, set()
 
 
 def _first_look(run: Run) -> Iterator[Difference]:
     if run.options.verify is Verification.STREAM and not run.journal.is_flipped:
-        ranges = compare_digests(run.keyed, run.sides.target, run.token, stop=run.stop)
+        ranges = compare_digests(run.keyed, run.giver, run.taker, run.token, stop=run.stop)
         yield from _compare(run, ranges)
     else:
         yield from _compare(run, None)
@@ -99,7 +113,7 @@ def _look_again(
     run: Run, found: Iterable[Difference], touched: Mapping[str, set[Key]]
 ) -> Iterator[Difference]:
     """Yield what of ``found`` still differs, without what was written meanwhile."""
-    whole: dict[str, list[tuple[Key | None, Key | None]]] = {}
+    whole: dict[str, list[Range]] = {}
     keys: dict[str, set[Key]] = {}
     for item in found:
         if item.is_cut:
@@ -112,10 +126,10 @@ def _look_again(
     yield from _as_differences(_differing(run, untouched))
 
 
-def _compare(
-    run: Run, ranges: Mapping[str, list[tuple[Key | None, Key | None]]] | None
-) -> Iterator[Difference]:
-    tables = [table for table in run.keyed if ranges is None or table.name in ranges]
+def _compare(run: Run, ranges: Mapping[str, list[Range]] | None) -> Iterator[Difference]:
+    tables = [
+        table for table in run.tables if (table.key if ranges is None else table.name in ranges)
+    ]
     yield from compare_tables(
         tables,
         run.giver,
@@ -139,7 +153,7 @@ def _differing(run: Run, keys: Mapping[str, set[Key]]) -> dict[str, set[Key]]:
 def _as_differences(found: Mapping[str, set[Key]]) -> Iterator[Difference]:
     for table, keys in found.items():
         if keys:
-            yield Difference(table, None, None, tuple(sorted(keys)))
+            yield Difference(table, None, None, tuple(sorted(keys)), 0, 0)
 
 
 def _merge(touched: dict[str, set[Key]], done: Drained) -> None:
@@ -148,7 +162,7 @@ def _merge(touched: dict[str, set[Key]], done: Drained) -> None:
 
 
 def difference(found: Iterable[Difference]) -> MoveError:
-    """Return the error for rows that are not the same on both sides."""
+    """Return the error for rows that are not the same on both databases."""
     places = "; ".join(map(describe_difference, found))
     return MoveError(
         f"Rows differ: {places}. The app stays where it is, and nothing was changed there. Look at"

@@ -41,7 +41,7 @@ _FOREIGN_KEYS = f"""
     JOIN pg_constraint k ON k.contype = 'f' AND k.conparentid = 0
                         AND c.oid IN (k.conrelid, k.confrelid)
     ORDER BY k.oid, k.conrelid <> c.oid
-"""
+"""  # noqa: S608
 
 # An index with a tablespace or settings of its own keeps them; of an exclusion constraint the
 # definition does not tell them, so such a one stays.
@@ -64,7 +64,7 @@ _CONSTRAINTS = f"""
     CROSS JOIN LATERAL (SELECT k.contype <> 'x' AND m.amname = 'btree') AS made (is_made_of_index)
     WHERE is_made_of_index OR (i.reltablespace = 0 AND i.reloptions IS NULL)
     ORDER BY k.oid
-"""
+"""  # noqa: S608
 
 # Those of constraints too, which are made of their indexes again; exclusion makes its own.
 _INDEXES = f"""
@@ -83,7 +83,7 @@ _INDEXES = f"""
                              AND k.contype IN ('p', 'u', 'x')
     WHERE k.oid IS NULL OR (k.contype <> 'x' AND m.amname = 'btree')
     ORDER BY i.oid
-"""
+"""  # noqa: S608
 
 # What hangs on an index or a constraint and goes with it.
 _MARKS = f"""
@@ -101,7 +101,7 @@ _MARKS = f"""
          format('COMMENT ON INDEX %%I.%%I IS %%L', n.nspname, i.relname,
                 obj_description(i.oid, 'pg_class'))),
         (obj_description(k.oid, 'pg_constraint') IS NOT NULL,
-         format('COMMENT ON CONSTRAINT %%I ON %%s IS %%L', k.conname, c.oid::regclass,
+         format('COMMENT ON CONSTRAINT %%I ON %%s IS %%L', coalesce(k.conname, ''), c.oid::regclass,
                 obj_description(k.oid, 'pg_constraint')))
     ) AS made (is_wanted, statement)
     WHERE made.is_wanted
@@ -112,18 +112,19 @@ _TRIGGERS = f"""
     SELECT 'trigger', wanted.name, t.tgname,
         format('ALTER TABLE %%s DISABLE TRIGGER %%I', c.oid::regclass, t.tgname),
         format('ALTER TABLE %%s ENABLE %%s TRIGGER %%I', c.oid::regclass,
-               CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END, t.tgname),
+               CASE t.tgenabled WHEN 'A' THEN 'ALWAYS' WHEN 'R' THEN 'REPLICA' ELSE '' END,
+               t.tgname),
         format('SELECT FROM pg_trigger WHERE tgrelid = to_regclass(%%L) AND tgname = %%L',
                c.oid::regclass, t.tgname), NULL
     {_WANTED}
     JOIN pg_trigger t ON t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
                      AND NOT starts_with(t.tgname, %s)
     ORDER BY t.oid
-"""
+"""  # noqa: S608
 
 
 def find_parts(connection: BaseDatabaseWrapper, tables: Iterable[str]) -> list[Part]:
-    """Return the parts of ``tables``, without triggers, in the order in which they can be dropped."""
+    """Return the parts of ``tables`` in the order in which they can be dropped."""
     names = _names(connection, tables)
     statements = (_FOREIGN_KEYS, _CONSTRAINTS, _INDEXES, _MARKS)
     return [part for statement in statements for part in _found(connection, statement, names)]

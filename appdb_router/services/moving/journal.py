@@ -1,6 +1,6 @@
 """What a move has written down of itself: its row in the source, and the tables for it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,7 +18,7 @@ SOURCE, TARGET = "source", "target"
 OPEN, CLOSED = "open", "closed"
 
 _CHANGING = ("home", "gate", "flips", "phase", "options", "details")
-_AT_SOURCE: tuple[type[Model], ...] = (Move, RowChange)
+_AT_SOURCE: tuple[type[Model], ...] = (Move, MovedTableState, RowChange)
 _AT_TARGET: tuple[type[Model], ...] = (MovedTableState, MovedChunk, RowChange)
 
 
@@ -110,7 +110,7 @@ def read_journal(source: BaseDatabaseWrapper, label: str) -> Journal | None:
     if Move._meta.db_table not in source.introspection.table_names():
         return None
     row = Move.objects.using(source.alias).filter(pk=label).first()
-    return row and Journal(source, row)
+    return Journal(source, row) if row else None
 
 
 def begin_journal(
@@ -118,8 +118,10 @@ def begin_journal(
 ) -> Journal:
     """Write down that a move has begun, in place of the one before; ``values`` are its fields."""
     fields = {"gate": OPEN, "flips": 0, **values, "phase": Phase.PREPARING}
-    row = Move(**fields, options=options, details={})
-    row.save(using=source.alias)
+    row = Move(**fields, options=dict(options), details={})
+    with transaction.atomic(using=source.alias):
+        Move.objects.using(source.alias).filter(pk=row.pk)._raw_delete(source.alias)
+        row.save(using=source.alias, force_insert=True)
     return Journal(source, row)
 
 
@@ -133,13 +135,11 @@ def make_tables(source: BaseDatabaseWrapper, target: BaseDatabaseWrapper) -> Non
                     editor.create_model(model)
 
 
-def forget(target: BaseDatabaseWrapper, token: str) -> None:
-    """Remove what was written down of the copy."""
-    for model in (MovedChunk, MovedTableState):
-        model.objects.using(target.alias).filter(token=token)._raw_delete(target.alias)
-
-
-def forget_changes(connections: Iterable[BaseDatabaseWrapper], label: str) -> None:
-    """Remove the changes that nobody is going to follow."""
-    for connection in connections:
-        RowChange.objects.using(connection.alias).filter(label=label)._raw_delete(connection.alias)
+def forget(source: BaseDatabaseWrapper, target: BaseDatabaseWrapper, row: Move) -> None:
+    """Remove what was written down of the copy, and the changes that nobody is going to follow."""
+    for connection, models in ((source, _AT_SOURCE), (target, _AT_TARGET)):
+        for model in models:
+            if model is not Move:
+                which = {"label": row.label} if model is RowChange else {"token": row.token}
+                rows: Any = model._default_manager.using(connection.alias).filter(**which)
+                rows._raw_delete(connection.alias)

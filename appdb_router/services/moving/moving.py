@@ -9,17 +9,18 @@ from typing import Any
 
 from django.db import Error
 
-from ...exceptions import MoveError, choices
-from ...topology import MoveRoute, get_topology
+from ...exceptions import MoveError
 from ..connecting import describe_error
 from ..locking import move_lock
-from .cleaning import clear, empty, finalize
+from .cleaning import clear, finalize
+from .databases import Databases, opened_databases
+from .filling import empty
 from .forward import finish_forward, move_forward
 from .journal import SOURCE, Journal, Phase, begin_journal, make_tables, read_journal
 from .preflight import MovePlan, look_ahead, refuse_failures
 from .returning import finish_back, move_back
+from .route import MoveRoute
 from .running import MoveOptions, Reporter, Run
-from .sides import Sides, opened_sides
 from .status import MoveStatus, status_of
 from .tables import moved_tables
 
@@ -41,63 +42,20 @@ class Step:
     empty_target: bool = False
 
 
-def route_of(label: str, source: str | None = None, target: str | None = None) -> MoveRoute:
-    """Return from where to where the app ``label`` moves, with its group.
-
-    That is what its ``MOVE_FROM`` variable says. With ``source``, an alias, rows are fetched that
-    were left behind there: the app lives in its own database by now. Raises ``UnknownLabelError``
-    if no such app is installed, and ``MoveError``.
-    """
-    topology = get_topology()
-    labels = topology.group_of(label)
-    route = topology.moves.get(label)
-    home = route.target if route else topology.alias_of(label)
-    if route is None and source is None:
-        raise MoveError(
-            f"Nothing says where {label!r} moves from. Beside {labels[0].upper()}_DATABASE_URL, set"
-            f" {labels[0].upper()}_DATABASE_MOVE_FROM to the alias that its rows are in, such as"
-            " 'default', and deploy that first; or fetch rows that were left behind, with --from.",
-            exit_code=2,
-        )
-    given = MoveRoute(labels[0], labels, source or (route.source if route else ""), target or home)
-    for alias in (given.source, given.target):
-        if alias not in topology.canonical_aliases:
-            raise MoveError(
-                f"There is no database {alias!r}. The aliases are"
-                f" {choices(map(str, topology.canonical_aliases))}.",
-                exit_code=2,
-            )
-    found = replace(
-        given,
-        source=topology.canonical_of(given.source),
-        target=topology.canonical_of(given.target),
-    )
-    if found.target != home or (route and found.source != route.source):
-        raise MoveError(
-            f"{label!r} cannot move from {given.source!r} to {given.target!r}: its settings say"
-            f" {f'from {route.source!r} ' if route else ''}to {home!r}. They decide where its"
-            " queries go, so change them first.",
-            exit_code=2,
-        )
-    if found.source == found.target:
-        raise MoveError(f"{label!r} is in {found.target!r} already.", exit_code=2)
-    return found
-
-
 def plan_move(route: MoveRoute, options: MoveOptions) -> MovePlan:
     """Return what moving would do, and what stands in its way; nothing is changed."""
-    with _work(route) as sides:
-        journal = read_journal(sides.source, route.label)
+    with _work(route) as databases:
+        journal = read_journal(databases.source, route.label)
         plan, _ = look_ahead(
-            route, sides, _fitting(route, options, sides), may_be_filled=journal is not None
+            route, databases, _fitting(route, options, databases), may_be_filled=journal is not None
         )
         return plan
 
 
 def move_status(route: MoveRoute) -> MoveStatus:
     """Return how far the move is; nothing is changed."""
-    with _work(route) as sides:
-        return status_of(route, sides, read_journal(sides.source, route.label))
+    with _work(route) as databases:
+        return status_of(route, databases, read_journal(databases.source, route.label))
 
 
 def move(
@@ -114,39 +72,39 @@ def move(
     others are refused. Raises ``MoveError``.
     """
     stop = stop or Event()
-    with _locked(route) as sides:
-        journal = read_journal(sides.source, route.label)
+    with _locked(route) as databases:
+        journal = read_journal(databases.source, route.label)
         _refuse_step(route, journal, step)
         if journal and step.resume:
-            _go_on(route, sides, journal, given, reporter, stop)
+            _go_on(route, databases, journal, given, reporter, stop)
         else:
-            _begin(route, sides, journal, MoveOptions(**given), step, reporter, stop)
-        return status_of(route, sides, read_journal(sides.source, route.label))
+            _begin(route, databases, journal, MoveOptions(**given), step, reporter, stop)
+        return status_of(route, databases, read_journal(databases.source, route.label))
 
 
 def roll_back(route: MoveRoute, reporter: Reporter, *, stop: Event | None = None) -> MoveStatus:
     """Bring the app back to its source, with what was written since. Raises ``MoveError``."""
-    with _locked(route) as sides:
-        journal = _flipped(route, sides)
+    with _locked(route) as databases:
+        journal = _flipped(route, databases)
         _refuse_late(route, journal)
-        move_back(_run(route, sides, journal, reporter, stop or Event()))
-        return status_of(route, sides, journal)
+        move_back(_run(route, databases, journal, reporter, stop or Event()))
+        return status_of(route, databases, journal)
 
 
 def finalize_move(route: MoveRoute, reporter: Reporter, *, stop: Event | None = None) -> MoveStatus:
     """Drop the tables that the app has left; there is no way back then. Raises ``MoveError``."""
-    with _locked(route) as sides:
-        journal = _flipped(route, sides)
-        finalize(_run(route, sides, journal, reporter, stop or Event()))
-        return status_of(route, sides, journal)
+    with _locked(route) as databases:
+        journal = _flipped(route, databases)
+        finalize(_run(route, databases, journal, reporter, stop or Event()))
+        return status_of(route, databases, journal)
 
 
 @contextmanager
-def _work(route: MoveRoute) -> Iterator[Sides]:
+def _work(route: MoveRoute) -> Iterator[Databases]:
     """Open both databases; what they raise in the block is told without their passwords."""
     try:
-        with opened_sides(route.source, route.target) as sides:
-            yield sides
+        with opened_databases(route.source, route.target) as databases:
+            yield databases
     except Error as error:
         text = describe_error(error, route.target)
         raise MoveError(
@@ -156,17 +114,16 @@ def _work(route: MoveRoute) -> Iterator[Sides]:
 
 
 @contextmanager
-def _locked(route: MoveRoute) -> Iterator[Sides]:
-    with _work(route) as sides, move_lock(sides.source, route.label):
-        make_tables(sides.source, sides.target)
-        yield sides
+def _locked(route: MoveRoute) -> Iterator[Databases]:
+    with _work(route) as databases, move_lock(databases.source, route.label):
+        make_tables(databases.source, databases.target)
+        yield databases
 
 
-def _fitting(route: MoveRoute, options: MoveOptions, sides: Sides) -> MoveOptions:
+def _fitting(route: MoveRoute, options: MoveOptions, databases: Databases) -> MoveOptions:
     """Return ``options`` as they can be: only PostgreSQL can move an app that writes."""
-    is_late = route.label not in get_topology().moves
-    offline = options.offline or is_late or sides.source.vendor != "postgresql"
-    return replace(options, offline=offline, is_late=is_late)
+    offline = options.offline or route.is_late or databases.source.vendor != "postgresql"
+    return replace(options, offline=offline, is_late=route.is_late)
 
 
 def _refuse_step(route: MoveRoute, journal: Journal | None, step: Step) -> None:
@@ -200,44 +157,44 @@ def _refuse_step(route: MoveRoute, journal: Journal | None, step: Step) -> None:
 
 def _begin(
     route: MoveRoute,
-    sides: Sides,
+    databases: Databases,
     journal: Journal | None,
     options: MoveOptions,
     step: Step,
     reporter: Reporter,
     stop: Event,
 ) -> None:
-    options = _fitting(route, options, sides)
+    options, token = _fitting(route, options, databases), secrets.token_hex(16)
     may_be_filled = journal is not None or step.empty_target
-    plan, tables = look_ahead(route, sides, options, may_be_filled=may_be_filled)
+    plan, tables = look_ahead(route, databases, options, may_be_filled=may_be_filled)
     refuse_failures(plan)
     if journal:
-        clear(_run(route, sides, journal, reporter, stop))
+        clear(_run(route, databases, journal, reporter, stop))
     elif step.empty_target:
-        empty(tables, sides.target)
+        empty(tables, databases.target, token)
     fields = {
         "label": route.label,
         "labels": list(route.labels),
         "source": route.source,
         "target": route.target,
-        "token": secrets.token_hex(16),
+        "token": token,
         "home": SOURCE,
     }
-    journal = begin_journal(sides.source, fields, options.as_dict())
+    journal = begin_journal(databases.source, fields, options.as_dict())
     reporter.phase(Phase.PREPARING)
-    move_forward(Run(sides, journal, tables, options, reporter, stop))
+    move_forward(Run(databases, journal, tables, options, reporter, stop))
 
 
 def _go_on(
     route: MoveRoute,
-    sides: Sides,
+    databases: Databases,
     journal: Journal,
     given: Mapping[str, Any],
     reporter: Reporter,
     stop: Event,
 ) -> None:
     _refuse_changes(journal.row.options, given)
-    run = _run(route, sides, journal, reporter, stop)
+    run = _run(route, databases, journal, reporter, stop)
     if journal.phase is Phase.FINALIZING:
         finalize(run)
     elif journal.phase is Phase.RETURNING and not journal.is_flipped:
@@ -263,8 +220,8 @@ def _refuse_changes(begun: Mapping[str, Any], given: Mapping[str, Any]) -> None:
         )
 
 
-def _flipped(route: MoveRoute, sides: Sides) -> Journal:
-    journal = read_journal(sides.source, route.label)
+def _flipped(route: MoveRoute, databases: Databases) -> Journal:
+    journal = read_journal(databases.source, route.label)
     if journal is None or not journal.is_flipped or journal.phase is Phase.FINALIZED:
         state = journal.phase if journal else "not begun"
         raise MoveError(
@@ -284,7 +241,9 @@ def _refuse_late(route: MoveRoute, journal: Journal) -> None:
         )
 
 
-def _run(route: MoveRoute, sides: Sides, journal: Journal, reporter: Reporter, stop: Event) -> Run:
-    tables = moved_tables(route.labels, sides.source)
+def _run(
+    route: MoveRoute, databases: Databases, journal: Journal, reporter: Reporter, stop: Event
+) -> Run:
+    tables = moved_tables(route.labels, databases.source)
     options = MoveOptions.from_dict(journal.row.options)
-    return Run(sides, journal, tables, options, reporter, stop)
+    return Run(databases, journal, tables, options, reporter, stop)

@@ -8,17 +8,19 @@ from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...exceptions import MoveError
-from ...topology import MoveRoute
-from ..catalogs import standing_tables
 from ..connecting import describe_error
 from ..inspecting import describe_gap, find_gaps
 from ..loading import SharedLoader
-from .copying import has_slow_driver, rows_and_bytes
+from .copying import rows_and_bytes
+from .databases import Databases
+from .filling import has_rows
 from .fitting import find_misfits
+from .route import MoveRoute
 from .running import MoveOptions
-from .sides import Sides
+from .settling import is_slow_driver
 from .staying import staying_constraints
-from .tables import MovedTable, column_problems, moved_tables
+from .suiting import column_problems
+from .tables import MovedTable, moved_tables
 
 __all__ = ["MovePlan", "PlannedTable"]
 
@@ -107,7 +109,12 @@ class MovePlan:
 
 
 def look_ahead(
-    route: MoveRoute, sides: Sides, options: MoveOptions, *, may_be_filled: bool, deep: bool = True
+    route: MoveRoute,
+    databases: Databases,
+    options: MoveOptions,
+    *,
+    may_be_filled: bool,
+    deep: bool = True,
 ) -> tuple[MovePlan, tuple[MovedTable, ...]]:
     """Return what the move would do, and its tables.
 
@@ -117,21 +124,21 @@ def look_ahead(
     plan = MovePlan(
         route.label, route.labels, route.source, route.target, is_online=not options.offline
     )
-    failures = list(_gaps(route, sides))
+    failures = list(_gaps(route, databases))
     if failures:
         return _with(plan, failures=failures), ()
-    tables = moved_tables(route.labels, sides.source)
+    tables = moved_tables(route.labels, databases.source)
     problems = (
-        _problems(tables, sides, may_be_filled=may_be_filled),
-        find_misfits(tables, sides.source, sides.target) if deep else (),
+        _problems(tables, databases, may_be_filled=may_be_filled),
+        _misfits(tables, databases) if deep else [],
     )
     failures += [text for group in problems for text in group]
     return (
         _with(
             plan,
-            tables=tuple(_planned(table, sides.source) for table in tables),
+            tables=tuple(_planned(table, databases.source) for table in tables),
             failures=failures,
-            notes=_notes(tables, sides),
+            notes=_notes(tables, databases),
         ),
         tables,
     )
@@ -152,9 +159,9 @@ def _tuple(value: Any) -> tuple[Any, ...]:
     return tuple(value)
 
 
-def _gaps(route: MoveRoute, sides: Sides) -> Iterator[str]:
+def _gaps(route: MoveRoute, databases: Databases) -> Iterator[str]:
     """Yield what is not migrated: until it is, nobody knows what tables there are to be."""
-    for connection in (sides.source, sides.target):
+    for connection in (databases.source, databases.target):
         alias = connection.alias
         loader = SharedLoader(connection)
         pending = [item for item in loader.pending() if item.app_label in route.labels]
@@ -169,34 +176,29 @@ def _gaps(route: MoveRoute, sides: Sides) -> Iterator[str]:
 
 
 def _problems(
-    tables: tuple[MovedTable, ...], sides: Sides, *, may_be_filled: bool
+    tables: tuple[MovedTable, ...], databases: Databases, *, may_be_filled: bool
 ) -> Iterator[str]:
-    yield from column_problems(tables, sides.source, sides.target)
+    yield from column_problems(tables, databases.source, databases.target)
     if not may_be_filled:
-        yield from _filled(tables, sides.target)
-    for connection in (sides.source, sides.target):
+        yield from _filled(tables, databases.target)
+    for connection in (databases.source, databases.target):
         if connection.vendor == "postgresql":
             yield from _rights(tables, connection)
             yield from _sessions(connection)
 
 
+def _misfits(tables: tuple[MovedTable, ...], databases: Databases) -> list[str]:
+    return find_misfits(tables, databases.source, databases.target, report=lambda *_: None)
+
+
 def _filled(tables: tuple[MovedTable, ...], target: BaseDatabaseWrapper) -> Iterator[str]:
-    found = [table.name for table in tables if _has_rows(table.name, target)]
+    found = [table.name for table in tables if has_rows(table.name, target)]
     if found:
         yield (
             f"In {target.alias!r} there are rows in {', '.join(found)}, which nobody has moved"
             " there. If nobody needs them, such as those that migrations make, begin with"
             " --empty-target, which deletes them."
         )
-
-
-def _has_rows(table: str, connection: BaseDatabaseWrapper) -> bool:
-    if not standing_tables(connection, [table]):
-        return False
-    quoted = connection.ops.quote_name(table)
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT 1 FROM {quoted} LIMIT 1")  # noqa: S608
-        return cursor.fetchone() is not None
 
 
 def _rights(tables: tuple[MovedTable, ...], connection: BaseDatabaseWrapper) -> Iterator[str]:
@@ -230,8 +232,8 @@ def _sessions(connection: BaseDatabaseWrapper) -> Iterator[str]:
         )
 
 
-def _notes(tables: tuple[MovedTable, ...], sides: Sides) -> Iterator[str]:
-    source = sides.source
+def _notes(tables: tuple[MovedTable, ...], databases: Databases) -> Iterator[str]:
+    source = databases.source
     for table in tables:
         if not table.key:
             yield (
@@ -239,13 +241,13 @@ def _notes(tables: tuple[MovedTable, ...], sides: Sides) -> Iterator[str]:
                 " over, and nobody can write to it meanwhile."
             )
     if found := staying_constraints(tables, source):
-        names = ", ".join(sorted(str(item["name"]) for item in found))
+        names = ", ".join(sorted(str(item["name"] or item["table"]) for item in found))
         yield (
             f"{len(found)} foreign keys between these tables and those that stay in"
             f" {source.alias!r} are dropped when the app changes over, and added again on the way"
             f" back: {names}."
         )
-    if has_slow_driver():
+    if is_slow_driver():
         yield (
             "psycopg runs without its C implementation, which copies almost twice as fast."
             " Install 'psycopg[binary]' or 'psycopg[c]'."

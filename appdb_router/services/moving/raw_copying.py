@@ -99,6 +99,7 @@ def stream(connection: BaseDatabaseWrapper, statement: str) -> Iterator[bytes]:
     Closing it before the end cancels the statement. The driver's own way hands every row to Python.
     """
     with connection.cursor() as cursor, connection.wrap_database_errors:
+        driver = connection.Database
         pgconn = cursor.connection.pgconn
         # Left with an error, it cancels the statement; what was read is not its to read again.
         with cursor.cursor.copy(statement), DefaultSelector() as selector:
@@ -106,23 +107,25 @@ def stream(connection: BaseDatabaseWrapper, statement: str) -> Iterator[bytes]:
             yield from _blocks(pgconn, selector)
             # None is what is left when all results were taken, and one may be an error.
             for result in list(iter(pgconn.get_result, None)):
-                if result.status != connection.Database.pq.ExecStatus.COMMAND_OK:
-                    raise connection.Database.errors.error_from_result(result)
+                if result.status != driver.pq.ExecStatus.COMMAND_OK:
+                    raise driver.errors.error_from_result(result)
 
 
 def _blocks(pgconn: Any, selector: BaseSelector) -> Iterator[bytes]:
-    """Yield what comes, until the server has sent all; asking once more would be an error."""
+    """Yield what the server sends until it has sent all."""
     block = bytearray()
-    while (received := pgconn.get_copy_data(1))[0] >= 0:
-        size, data = received
-        if not size:
+    while True:
+        size, data = pgconn.get_copy_data(1)
+        if size > 0:
+            block += data
+            if len(block) >= _BLOCK:
+                yield bytes(block)
+                block.clear()
+        elif size < 0:
+            break
+        else:
             selector.select()
             pgconn.consume_input()
-            continue
-        block += data
-        if len(block) >= _BLOCK:
-            yield bytes(block)
-            block.clear()
     if block:
         yield bytes(block)
 

@@ -4,20 +4,14 @@ from functools import partial
 
 from django.db import transaction
 
-from .copying import copy_whole
 from .following import catch_up, follow_all, settle, shorten, verify
+from .forward import refusal
 from .journal import SOURCE, Phase
+from .parts import disable_triggers, enable_triggers
 from .running import Run
 from .sequences import set_sequences
 from .staying import add_staying_constraints, validate_staying_constraints
-from .triggers import (
-    accept_writes,
-    are_refused,
-    lock_for_writing,
-    passing,
-    refuse_writes,
-    stop_capturing,
-)
+from .triggers import accept_writes, are_refused, lock_for_writing, stop_capturing
 
 
 def move_back(run: Run) -> None:
@@ -25,34 +19,35 @@ def move_back(run: Run) -> None:
 
     Raises ``MoveError``; the app stays at the target then.
     """
+    source, target = run.databases.source, run.databases.target
     run.enter(Phase.RETURNING)
     # The phases in between are those of the way there.
     run.journal.note(returning=True)
-    with passing(run.sides.source, run.token):
-        if not are_refused(run.tables, run.sides.target, run.label):
-            catch_up(run)
-            verify(run)
-            run.enter(Phase.RETURNING)
-            shorten(run)
-            follow_all(run)
-            run.patiently(partial(_leave, run), run.sides.target, "Changing over")
-        else:
-            # Killed between the two databases. Nobody could write since.
-            verify(run)
-            _bring(run)
-        run.patiently(partial(_arrive, run), run.sides.source, "Changing over")
+    disable_triggers(run.tables, source, run.token)
+    if not are_refused(run.tables, target, run.label):
+        catch_up(run)
+        verify(run)
+        run.enter(Phase.RETURNING)
+        shorten(run)
+        follow_all(run)
+        run.retry(partial(_leave, run), target, "Changing over")
+    else:
+        # Killed between the two databases. Nobody could write since.
+        verify(run)
+        settle(run)
+    run.retry(partial(_arrive, run), source, "Changing over")
     finish_back(run)
 
 
 def finish_back(run: Run) -> None:
     """Add the constraints that were dropped, check them, and clean up at the target."""
-    source, target = run.sides.source, run.sides.target
+    source, target = run.databases.source, run.databases.target
     constraints = run.journal.row.details.get("constraints", [])
     # Not with the flip: as long as that waits for a lock, nobody can write anywhere.
     add = partial(add_staying_constraints, constraints, source)
-    run.patiently(add, source, "Adding constraints")
+    run.retry(add, source, "Adding constraints")
     validate_staying_constraints(constraints, source)
-    stop_capturing(run.tables, target, run.label)
+    run.patiently(stop_capturing, target, "Cleaning up")
     run.enter(Phase.RETURNED)
 
 
@@ -62,34 +57,31 @@ def _leave(run: Run) -> None:
     On an engine that commits DDL by itself, first they are refused, and allowed again if what was
     written until then cannot be followed.
     """
-    target = run.sides.target
-    reason = f"the app {run.label!r} goes back to the database {run.journal.row.source!r}"
-    refuse = partial(refuse_writes, run.tables, target, run.label, run.token, reason)
+    target = run.databases.target
+    if not target.features.can_rollback_ddl:
+        _leave_at_once(run)
+        return
     with transaction.atomic(using=target.alias):
-        if target.features.can_rollback_ddl:
-            lock_for_writing(run.tables, target, timeout=run.options.lock_wait)
-            _bring(run)
-            refuse()
-            return
-    refuse()
+        lock_for_writing(run.tables, target, timeout=run.options.lock_wait)
+        settle(run)
+        run.refuse(target, refusal(run))
+
+
+def _leave_at_once(run: Run) -> None:
+    target = run.databases.target
+    run.refuse(target, refusal(run))
     try:
-        _bring(run)
+        settle(run)
     except BaseException:
-        accept_writes(run.tables, target, run.label)
+        run.patiently(accept_writes, target, "Letting the app write")
         raise
-
-
-def _bring(run: Run) -> None:
-    source, target = run.sides.source, run.sides.target
-    settle(run)
-    for table in run.keyless:
-        copy_whole(table, target, source, run.token)
 
 
 def _arrive(run: Run) -> None:
     """Let the app live in the source, in one transaction where DDL can be part of it."""
-    source, target = run.sides.source, run.sides.target
+    source, target = run.databases.source, run.databases.target
     with run.journal.together():
         set_sequences(run.tables, target, source)
+        enable_triggers(run.tables, source, run.token)
         accept_writes(run.tables, source, run.label)
         run.journal.flip(SOURCE, Phase.RETURNING)

@@ -14,7 +14,7 @@ from .keys import Key, among, batches, between, column_field, key_texts, quoted,
 from .kinds import VALUE_ERRORS, Kind, kind_of
 from .tables import MovedTable
 
-__all__ = ["delete_keys", "read_rows", "write_rows"]
+__all__ = ["delete_keys", "keyed_rows", "read_rows", "write_rows"]
 
 # So many rows are held in memory at once.
 _ROWS = 500
@@ -69,6 +69,19 @@ def read_rows(
     so on MySQL the connection is taken until the last of them.
     Raises ``MoveError`` for a value that is none of its column's kind.
     """
+    for _, row in keyed_rows(table, giver, lower=lower, upper=upper, keys=keys):
+        yield row
+
+
+def keyed_rows(
+    table: MovedTable,
+    giver: BaseDatabaseWrapper,
+    *,
+    lower: Key | None = None,
+    upper: Key | None = None,
+    keys: Iterable[Key] | None = None,
+) -> Iterator[tuple[Key, list[Any]]]:
+    """Yield what ``read_rows()`` does, each row with its key."""
     columns = columns_of(table)
     for key, stored in raw_rows(table, giver, columns, lower=lower, upper=upper, keys=keys):
         row = []
@@ -79,7 +92,7 @@ def read_rows(
                 raise MoveError(
                     f"{named(table, column.name, key)} cannot be read as {column.kind.name}."
                 ) from None
-        yield row
+        yield key, row
 
 
 def raw_rows(

@@ -3,17 +3,19 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import partial
 from threading import Event
 from typing import Any, Protocol
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .copying import Copied, CopyOptions
+from .databases import Databases
 from .journal import SOURCE, TARGET, Journal, Phase
 from .keys import Key
 from .patience import with_patience
-from .sides import Sides
 from .tables import MovedTable
+from .triggers import are_refused, refuse_writes
 
 __all__ = ["MoveOptions", "Reporter", "Verification"]
 
@@ -21,8 +23,8 @@ __all__ = ["MoveOptions", "Reporter", "Verification"]
 class Verification(StrEnum):
     """How rows are compared before an app changes over.
 
-    ``CHECKSUM`` computes sums over all columns on both sides. ``STREAM`` hashes what is sent, and
-    reads it back from the target; what was written meanwhile is compared by sums.
+    ``CHECKSUM`` computes sums over all columns in both databases. ``STREAM`` hashes what is sent,
+    and reads it back from the target; what was written meanwhile is compared by sums.
     """
 
     CHECKSUM = "checksum"
@@ -83,16 +85,18 @@ class Reporter(Protocol):
 class Run:
     """The work of one process at the move ``journal``.
 
-    ``pending`` are the keys, by table, that have to be compared once more when nobody writes.
+    ``pending`` are the keys, by table, that have to be compared once more when nobody writes, and
+    ``pending_tables`` those of which every row has.
     """
 
-    sides: Sides
+    databases: Databases
     journal: Journal
     tables: tuple[MovedTable, ...]
     options: MoveOptions
     reporter: Reporter
     stop: Event
     pending: dict[str, set[Key]] = field(default_factory=dict)
+    pending_tables: set[str] = field(default_factory=set)
 
     @property
     def label(self) -> str:
@@ -107,12 +111,12 @@ class Run:
     @property
     def giver(self) -> BaseDatabaseWrapper:
         """The database that the app lives in, from which rows go to the other one."""
-        return self.sides.named(self.journal.row.home)
+        return self.databases.named(self.journal.row.home)
 
     @property
     def taker(self) -> BaseDatabaseWrapper:
         """The other one."""
-        return self.sides.named(SOURCE if self.journal.is_flipped else TARGET)
+        return self.databases.named(SOURCE if self.journal.is_flipped else TARGET)
 
     @property
     def keyed(self) -> tuple[MovedTable, ...]:
@@ -130,12 +134,29 @@ class Run:
         self.reporter.phase(phase)
 
     def patiently(
-        self, work: Callable[[], None], connection: BaseDatabaseWrapper, what: str
+        self,
+        change: Callable[..., None],
+        connection: BaseDatabaseWrapper,
+        what: str,
+        *arguments: str,
     ) -> None:
+        """Have ``change``, of the functions of ``triggers``, act on the tables of ``connection``.
+
+        Raises ``MoveError`` if it does not get its locks in time.
+        """
+        wait = self.options.lock_wait
+        act = partial(change, self.tables, connection, self.label, *arguments)
+        self.retry(partial(act, lock_wait=wait, patience=0), connection, what)
+
+    def retry(self, work: Callable[[], None], connection: BaseDatabaseWrapper, what: str) -> None:
         """Do ``work``, which waits for locks of ``connection`` in short turns; see ``MoveOptions``.
 
         Raises ``MoveError`` if it does not get them in time.
         """
+        if connection.in_atomic_block:
+            # Whoever began the transaction begins it again.
+            work()
+            return
         with_patience(
             work,
             connection,
@@ -144,6 +165,15 @@ class Run:
             stop=self.stop,
             what=what,
         )
+
+    def refuse(self, connection: BaseDatabaseWrapper, reason: str) -> None:
+        """Have the database of ``connection`` refuse writes to the tables, unless it does."""
+        if not are_refused(self.tables, connection, self.label):
+            self.patiently(refuse_writes, connection, "Refusing writes", self.token, reason)
+
+    def made(self, table: str, name: str) -> None:
+        """Tell that an index or a constraint was made."""
+        self.reporter.note(f"  {table}: {name}")
 
     def suspect(self, table: str, keys: Iterable[Key]) -> None:
         """Have ``keys`` compared once more."""

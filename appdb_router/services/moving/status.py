@@ -6,10 +6,10 @@ from typing import Any
 from django.db.models import Sum
 
 from ...models import MovedChunk, MovedTableState, RowChange
-from ...topology import MoveRoute
+from .databases import Databases
 from .draining import queue_length
 from .journal import Journal
-from .sides import Sides
+from .route import MoveRoute
 
 __all__ = ["MoveStatus"]
 
@@ -42,12 +42,12 @@ class MoveStatus:
         return {**vars(self), "labels": list(self.labels), "tables": list(self.tables)}
 
 
-def status_of(route: MoveRoute, sides: Sides, journal: Journal | None) -> MoveStatus:
+def status_of(route: MoveRoute, databases: Databases, journal: Journal | None) -> MoveStatus:
     """Return how far the move of ``route`` is; without a journal none was begun."""
     if journal is None:
         return MoveStatus(route.label, route.labels, route.source, route.target, home=route.source)
     row = journal.row
-    home = sides.named(row.home)
+    home = databases.named(row.home)
     return MoveStatus(
         route.label,
         route.labels,
@@ -56,23 +56,23 @@ def status_of(route: MoveRoute, sides: Sides, journal: Journal | None) -> MoveSt
         phase=str(journal.phase),
         home=home.alias,
         gate=row.gate,
-        behind=_behind(sides, journal),
-        tables=tuple(_tables(sides, row.token)),
+        behind=_behind(databases, journal),
+        tables=tuple(_tables(databases, row.token)),
         options=row.options,
         created=row.created.isoformat(),
         updated=row.updated.isoformat(),
     )
 
 
-def _behind(sides: Sides, journal: Journal) -> int:
-    home = sides.named(journal.row.home)
+def _behind(databases: Databases, journal: Journal) -> int:
+    home = databases.named(journal.row.home)
     if RowChange._meta.db_table not in home.introspection.table_names():
         return 0
     return queue_length(home, journal.row.label)
 
 
-def _tables(sides: Sides, token: str) -> list[dict[str, Any]]:
-    target = sides.target
+def _tables(databases: Databases, token: str) -> list[dict[str, Any]]:
+    target = databases.target
     if MovedTableState._meta.db_table not in target.introspection.table_names():
         return []
     chunks = MovedChunk.objects.using(target.alias).filter(token=token)
@@ -84,8 +84,8 @@ def _tables(sides: Sides, token: str) -> list[dict[str, Any]]:
     return [
         {
             "table": state.table,
-            "rows": sums.get(state.table, {}).get("all_rows", 0),
-            "bytes": sums.get(state.table, {}).get("all_bytes", 0),
+            "rows": sums[state.table]["all_rows"] if state.table in sums else 0,
+            "bytes": sums[state.table]["all_bytes"] if state.table in sums else 0,
             "is_copied": state.is_copied,
         }
         for state in states

@@ -15,7 +15,7 @@ PRELUDE = """
 from contextlib import contextmanager
 
 from django.apps import apps
-from django.db import Error, connections, transaction
+from django.db import Error, connections, models, transaction
 from appdb_router.models import MovedChunk, MovedTableState, RowChange
 from appdb_router.services.connecting import separate_connection, standing_in
 from appdb_router.services.moving.tables import MovedTable

@@ -1,0 +1,75 @@
+"""The two databases of a move, each by a connection that nobody else uses."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import Error
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from ...exceptions import MoveError
+from ..asking import TIMEOUT
+from ..catalogs import identity
+from ..connecting import describe_error, separate_connection, standing_in
+from ..poolers import refuse_transaction_pooler
+from ..probing import is_in_memory, is_missing_file
+
+__all__ = ["Databases"]
+
+
+@dataclass(frozen=True)
+class Databases:
+    """``source``, which the rows come from, and ``target``, which they go to.
+
+    A way back does not change them over.
+    """
+
+    source: BaseDatabaseWrapper
+    target: BaseDatabaseWrapper
+
+    def named(self, name: str) -> BaseDatabaseWrapper:
+        """Return the one that ``Move.home`` calls ``name``."""
+        return self.source if name == "source" else self.target
+
+
+@contextmanager
+def opened_databases(source: str, target: str) -> Iterator[Databases]:
+    """Open both databases, by their direct URLs if there are any.
+
+    Inside of this block they are the ones that this thread's queries by the aliases use. Raises
+    ``MoveError`` if one of them does not answer, ``DatabaseOperationError`` if a pooler in
+    transaction mode is in between.
+    """
+    with ExitStack() as stack:
+        found = []
+        for alias in (source, target):
+            connection = stack.enter_context(
+                separate_connection(alias, direct=True, timeout=TIMEOUT)
+            )
+            _open(connection)
+            stack.enter_context(standing_in(connection))
+            refuse_transaction_pooler(connection)
+            found.append(connection)
+        databases = Databases(*found)
+        if identity(databases.source) == identity(databases.target) is not None:
+            raise MoveError(
+                f"{source!r} and {target!r} are one database, as the server says, though their URLs"
+                " differ. There is nothing to move."
+            )
+        yield databases
+
+
+def _open(connection: BaseDatabaseWrapper) -> None:
+    alias = connection.alias
+    if is_in_memory(connection):
+        raise MoveError(f"{alias!r} lives in the memory of each process. Name a file.")
+    if is_missing_file(connection):
+        raise MoveError(f"{alias!r} is not there. 'manage.py db_init' makes it.")
+    try:
+        connection.ensure_connection()
+    except (Error, ImproperlyConfigured, OSError) as error:
+        raise MoveError(
+            f"{alias!r} does not answer: {describe_error(error, alias)}. 'manage.py db_init' makes"
+            " a database that is missing."
+        ) from None
