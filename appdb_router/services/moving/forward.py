@@ -7,15 +7,16 @@ step, and finds most of it done.
 from functools import partial
 
 from ...exceptions import MoveError
-from .copying import copy_table
+from .copying import Copied, copy_table
 from .filling import has_rows
 from .following import catch_up, follow_all, settle, shorten, verify
 from .journal import TARGET, Phase
+from .listening import keep_up, listen, opened_slot, stop_listening
 from .parts import disable_triggers, enable_triggers, put_parts_back, take_parts_away
 from .running import Run
 from .sequences import set_sequences
 from .staying import drop_staying_constraints, staying_constraints
-from .triggers import accept_writes, capture_changes, lock_for_writing, stop_capturing
+from .triggers import accept_writes, capture_changes, lock_for_writing
 
 
 def move_forward(run: Run) -> None:
@@ -25,24 +26,25 @@ def move_forward(run: Run) -> None:
     """
     if run.options.is_late:
         _bar(run)
-    if run.options.offline:
-        _close(run)
-    else:
-        _listen(run)
-    _copy(run)
-    run.enter(Phase.INDEXING)
-    put_parts_back(run.tables, run.databases.target, run.token, report=run.made)
-    if not run.options.offline:
-        # Unique indexes are there by now, and the queue may hold all that came meanwhile.
-        catch_up(run)
-    verify(run)
-    _change_over(run)
+    with opened_slot(run):
+        if run.options.offline:
+            _close(run)
+        else:
+            listen(run)
+        _copy(run)
+        run.enter(Phase.INDEXING)
+        put_parts_back(run.tables, run.databases.target, run.token, report=partial(_made, run))
+        if not run.options.offline:
+            # Unique indexes are there by now, and the queue may hold all that came meanwhile.
+            catch_up(run)
+        verify(run)
+        _change_over(run)
     finish_forward(run)
 
 
 def finish_forward(run: Run) -> None:
     """Clean up at the source, when the app has left it."""
-    run.patiently(stop_capturing, run.databases.source, "Cleaning up")
+    stop_listening(run)
     if run.options.is_late:
         run.patiently(accept_writes, run.databases.target, "Letting the app write")
     run.enter(Phase.MOVED)
@@ -72,11 +74,6 @@ def _close(run: Run) -> None:
         raise
 
 
-def _listen(run: Run) -> None:
-    """Have each write noted, before the first row is copied."""
-    run.patiently(capture_changes, run.databases.source, "Noting writes", run.token)
-
-
 def _copy(run: Run) -> None:
     run.journal.note(copying=True)
     run.enter(Phase.COPYING)
@@ -91,9 +88,19 @@ def _copy(run: Run) -> None:
             target,
             run.token,
             run.options.copying,
-            report=run.reporter.copied,
+            report=partial(_copied, run),
             stop=run.stop,
         )
+
+
+def _copied(run: Run, copied: Copied) -> None:
+    run.reporter.copied(copied)
+    keep_up(run)
+
+
+def _made(run: Run, table: str, name: str) -> None:
+    run.made(table, name)
+    keep_up(run)
 
 
 def _change_over(run: Run) -> None:

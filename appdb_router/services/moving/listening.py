@@ -49,7 +49,7 @@ def hear(run: Run, *, forget: bool = True) -> None:
 
     For ``forget`` see ``Slot.read()``.
     """
-    if run.slot and not run.journal.is_flipped:
+    if run.slot:
         run.slot.read(forget=forget)
 
 
@@ -76,4 +76,6 @@ def _make(run: Run, slot: Slot) -> None:
         total=run.options.cut_over_timeout,
         stop=run.stop,
         what="Making the replication slot",
+        needs=f"a moment after all transactions that write in any database of the server of"
+        f" {slot.connection.alias!r}, which has not come",
     )

@@ -84,9 +84,7 @@ class ServerSide:
         key = _hash(_hex(f"convert_to(ROW({', '.join(self._keys)})::text, 'UTF8')"))
         return f"(({key} & 9223372036854775807) %% {count:d})"
 
-    def _select(
-        self, what: str, condition: Condition, more: str = ""
-    ) -> list[tuple[Any, ...]]:
+    def _select(self, what: str, condition: Condition, more: str = "") -> list[tuple[Any, ...]]:
         where, parameters = condition
         statement = f"SELECT {what} FROM {self._name} WHERE {where} {more}"  # noqa: S608
         with self.connection.cursor() as cursor:
