@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tests.moving.test_move_kills import KILLS, LOCKS, RUNS
 from tests.support.live_moves import moving_project, writing
 from tests.support.project import Project
 from tests.support.servers import Server
@@ -60,3 +62,18 @@ def test_there_and_back_with_a_slot(live: Project, logical: Server) -> None:
     assert status(live)["slot"] is None
     live.manage("db_move", "driver", "--finalize", "--noinput")
     assert left(live, logical) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120 + 20 * KILLS)
+def test_killed_at_any_moment_with_a_slot(live: Project, logical: Server) -> None:
+    """The slot is there as long as it is needed, whatever moment it is, and no longer."""
+    seed = int.from_bytes(os.urandom(4))
+    code = RUNS.format(kills=KILLS, seed=seed, options=["--replication"])
+    with writing(live):
+        result = live.python(code, timeout=100 + 20 * KILLS, check=False)
+        assert result.returncode == 0, (seed, result.stdout, result.stderr)
+    print(result.stdout)
+    assert left(live, logical) == []
+    name = live.env["DATABASE_URL"].rpartition("/")[2]
+    assert logical.fetch(LOCKS.format(name=name)) == [], seed

@@ -55,12 +55,17 @@ def _follow(run: Run, left: int) -> dict[str, set[Key]]:
         if not done.entries:
             break
         left -= done.entries
-        _merge(touched, done)
-        # TRUNCATE: nobody knows which keys there were.
-        run.pending_tables |= done.whole
-    for table, keys in touched.items():
-        run.suspect(table, keys)
+        _note(run, done)
+        for table, keys in done.keys.items():
+            touched.setdefault(table, set()).update(keys)
     return touched
+
+
+def follow_whole(run: Run) -> None:
+    """Follow all that has been written until now in one transaction."""
+    hear(run)
+    done = drain(run.tables, run.giver, run.taker, run.label, run.token, limit=None)
+    _note(run, done)
 
 
 def verify(run: Run) -> None:
@@ -70,6 +75,8 @@ def verify(run: Run) -> None:
     One that still differs, and was not, is a real difference. Raises ``MoveError``.
     """
     run.enter(Phase.VERIFYING)
+    # Of what was written before, the comparison takes care.
+    run.pending, run.pending_tables = {}, set()
     found = list(_first_look(run))
     for _ in range(_ROUNDS):
         if not found:
@@ -167,9 +174,12 @@ def _as_differences(found: Mapping[str, set[Key]]) -> Iterator[Difference]:
             yield Difference(table, None, None, tuple(sorted(keys)), 0, 0)
 
 
-def _merge(touched: dict[str, set[Key]], done: Drained) -> None:
+def _note(run: Run, done: Drained) -> None:
+    """Note what is to be compared once more."""
     for table, keys in done.keys.items():
-        touched.setdefault(table, set()).update(keys)
+        run.suspect(table, keys)
+    # TRUNCATE: nobody knows which keys there were.
+    run.pending_tables |= done.whole
 
 
 def difference(found: Iterable[Difference]) -> MoveError:

@@ -9,7 +9,7 @@ from functools import partial
 from ...exceptions import MoveError
 from .copying import Copied, copy_table
 from .filling import has_rows
-from .following import catch_up, follow_all, settle, shorten, verify
+from .following import catch_up, follow_all, follow_whole, settle, shorten, verify
 from .journal import TARGET, Phase
 from .listening import keep_up, listen, opened_slot, stop_listening
 from .parts import disable_triggers, enable_triggers, put_parts_back, take_parts_away
@@ -32,10 +32,8 @@ def move_forward(run: Run) -> None:
         else:
             listen(run)
         _copy(run)
-        run.enter(Phase.INDEXING)
-        put_parts_back(run.tables, run.databases.target, run.token, report=partial(_made, run))
+        _complete(run)
         if not run.options.offline:
-            # Unique indexes are there by now, and the queue may hold all that came meanwhile.
             catch_up(run)
         verify(run)
         _change_over(run)
@@ -96,6 +94,19 @@ def _copy(run: Run) -> None:
 def _copied(run: Run, copied: Copied) -> None:
     run.reporter.copied(copied)
     keep_up(run)
+
+
+def _complete(run: Run) -> None:
+    """Make the indexes and constraints of the target.
+
+    Rows that were copied one after the other may break them, such as two that got the same unique
+    value one after the other, until all that was written meanwhile was followed at once.
+    """
+    run.enter(Phase.INDEXING)
+    target, report = run.databases.target, partial(_made, run)
+    put_parts_back(run.tables, target, run.token, report=report, only_keys=True)
+    follow_whole(run)
+    put_parts_back(run.tables, target, run.token, report=report)
 
 
 def _made(run: Run, table: str, name: str) -> None:

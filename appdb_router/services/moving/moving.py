@@ -22,6 +22,7 @@ from .returning import finish_back, move_back
 from .route import MoveRoute
 from .running import MoveOptions, Reporter, Run
 from .status import MoveStatus, status_of
+from .settling import is_about_server, safe_error
 from .tables import moved_tables
 
 __all__ = ["Step", "finalize_move", "move", "move_status", "plan_move", "roll_back"]
@@ -106,10 +107,11 @@ def _work(route: MoveRoute) -> Iterator[Databases]:
         with opened_databases(route.source, route.target) as databases:
             yield databases
     except Error as error:
-        text = describe_error(error, route.target)
+        # What a server says of rows has values in it.
+        text = describe_error(error, route.target) if is_about_server(error) else safe_error(error)
         raise MoveError(
-            f"{type(error).__name__}: {text} Nothing is lost: go on with --resume, when that is"
-            " mended."
+            f"A database refused what the move asked for: {text}. Nothing is lost. Go on with"
+            " --resume, when that is mended."
         ) from error
 
 

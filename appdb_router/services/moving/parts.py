@@ -55,16 +55,23 @@ def put_parts_back(
     token: str,
     *,
     report: Callable[[str, str], None],
+    only_keys: bool = False,
 ) -> None:
     """Make what ``take_parts_away()`` dropped, and ``ANALYZE``; what is there already is skipped.
 
     Each part has a transaction of its own. ``report`` is called for each, with table and name.
+    ``only_keys`` makes the primary keys alone: no two rows that were copied have one, while rows
+    of different moments may well break another constraint until all changes were followed.
+
     Raises ``MoveError`` if the rows break a constraint.
     """
     if taker.vendor != "postgresql":
         return
     wanted = [table.name for table in tables]
     parts = _written(taker, token, wanted)
+    if only_keys:
+        keys = {(part["of"], part["name"]) for part in parts if " PRIMARY KEY " in part["make"]}
+        parts = [part for part in parts if (part["of"], part["name"]) in keys]
     for part in sorted(parts, key=lambda part: ORDER.index(part["kind"])):
         if part["kind"] != TRIGGER and not _exists(taker, part):
             _make(taker, part)
