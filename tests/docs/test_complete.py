@@ -70,6 +70,7 @@ def test_every_command_and_option(commands: dict[str, dict[str, dict[str, str]]]
     assert {
         "db_cascade",
         "db_check",
+        "db_compare",
         "db_list",
         "db_init",
         "db_plan",
@@ -84,7 +85,9 @@ def test_every_command_and_option(commands: dict[str, dict[str, dict[str, str]]]
         assert missing(command["options"], section(text, title)) == [], name
 
 
-@pytest.mark.parametrize("name", ["db_cascade", "db_check", "db_list", "db_init", "db_plan"])
+@pytest.mark.parametrize(
+    "name", ["db_cascade", "db_check", "db_compare", "db_list", "db_init", "db_plan"]
+)
 def test_the_help_is_that_of_the_documentation(
     commands: dict[str, dict[str, dict[str, str]]], name: str
 ) -> None:

@@ -14,7 +14,7 @@ from tests.support.moved_rows import made, moving_project
 from tests.support.project import Project
 from tests.support.servers import Server
 
-MODELS = '''
+MODELS = """
 from django.contrib.postgres.fields import ArrayField, DateRangeField, IntegerRangeField
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.indexes import GinIndex
@@ -61,7 +61,7 @@ class Stop(models.Model):
 
 class Word(models.Model):
     word = models.CharField(max_length=20, primary_key=True)
-'''
+"""
 
 FILL = """
 INSERT INTO "Fleet Car" ("Plate Nö", parent_id, tags, grid, days, facts, raw, price, size, born, seen,
@@ -138,9 +138,11 @@ def test_everything_is_the_same(fleet: tuple[Project, str, str], postgres: Serve
         database=target,
     )
     before = schema(postgres, target)
-    marks = "SELECT indexrelid::regclass::text, indisclustered, indisreplident, obj_description(" \
-        "indexrelid), reloptions FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE" \
+    marks = (
+        "SELECT indexrelid::regclass::text, indisclustered, indisreplident, obj_description("
+        "indexrelid), reloptions FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE"
         " indrelid::regclass::text ~ 'fleet|Fleet' ORDER BY 1"
+    )
     marked = postgres.fetch(marks, database=target)
 
     result = project.python(
@@ -161,7 +163,11 @@ def test_everything_is_the_same(fleet: tuple[Project, str, str], postgres: Serve
     listed, problems, told = result.stdout.splitlines()
 
     assert [name for name, *_ in json.loads(listed)] == [
-        "Fleet Car", "fleet_van", "fleet_stop", "fleet_word", "Fleet Car_friends"
+        "Fleet Car",
+        "fleet_van",
+        "fleet_stop",
+        "fleet_word",
+        "Fleet Car_friends",
     ] or json.loads(listed)
     assert problems == "[]"
     assert schema(postgres, target) == before

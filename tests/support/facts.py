@@ -27,11 +27,12 @@ print("FACTS" + json.dumps(facts, default=str))
 """
 
 
-def ask(project: Project, code: str) -> dict[str, Any]:
+def ask(project: Project, code: str, *, timeout: float = 60) -> dict[str, Any]:
     """Run `code` in the project and return what it recorded with `@fact("name")`.
 
     A fact is the result of the decorated function, or the exception it raised.
     """
-    result = project.python(_PROGRAM.format(code=indent(dedent(code), "")))
+    program = _PROGRAM.format(code=indent(dedent(code), ""))
+    result = project.python(program, timeout=timeout)
     found: dict[str, Any] = json.loads(result.stdout.rpartition("FACTS")[2])
     return found

@@ -144,6 +144,18 @@ WRITER = """
     print(json.dumps({"done": done, "longest": longest, "straddled": straddled}))
 """
 
+# What is in all tables, wherever they are now.
+ALL = """
+    import json
+    from django.core.serializers.json import DjangoJSONEncoder
+    from driver.models import Tag, Trip, Vehicle
+    from notes.models import Note
+
+    models = (Tag, Trip, Trip.tags.through, Vehicle, Note)
+    print(json.dumps([list(model.objects.order_by("pk").values_list()) for model in models],
+                     cls=DjangoJSONEncoder))
+"""
+
 FOUND = """
     import json
     from driver.models import Trip

@@ -34,8 +34,8 @@ class Databases:
 
 
 @contextmanager
-def opened_databases(source: str, target: str) -> Iterator[Databases]:
-    """Open both databases, by their direct URLs if there are any.
+def opened_databases(source: str, target: str, *, timeout: int = TIMEOUT) -> Iterator[Databases]:
+    """Open both databases, by their direct URLs if there are any, within ``timeout`` seconds each.
 
     Inside of this block they are the ones that this thread's queries by the aliases use. Raises
     ``MoveError`` if one of them does not answer, ``DatabaseOperationError`` if a pooler in
@@ -45,7 +45,7 @@ def opened_databases(source: str, target: str) -> Iterator[Databases]:
         found = []
         for alias in (source, target):
             connection = stack.enter_context(
-                separate_connection(alias, direct=True, timeout=TIMEOUT)
+                separate_connection(alias, direct=True, timeout=timeout)
             )
             _open(connection)
             stack.enter_context(standing_in(connection))

@@ -9,8 +9,8 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
-from typing import Any
+from decimal import Context, Decimal, InvalidOperation
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -37,9 +37,14 @@ class JsonValue:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        loaded = json.loads(text, parse_float=Decimal, parse_int=Decimal, parse_constant=_refuse)
-        # Numbers are equal however many zeros they end with.
-        self._canonical = json.dumps(loaded, sort_keys=True, default=_number)
+        loaded = json.loads(
+            text,
+            object_pairs_hook=lambda pairs: dict(sorted(dict(pairs).items())),
+            parse_float=_fraction,
+            parse_int=_whole,
+            parse_constant=_refuse,
+        )
+        self._canonical = repr(loaded)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, JsonValue) and self._canonical == other._canonical
@@ -51,9 +56,25 @@ class JsonValue:
         return f"JSON {self._canonical}"
 
 
-def _number(value: Decimal) -> list[str]:
-    # Unlike any number that JSON itself could hold.
-    return ["number", str(value.normalize()) if value else "0"]
+class _Number(NamedTuple):
+    """A number of JSON, and what Python reads: of a fraction, not all of its digits."""
+
+    exact: str
+    read: str
+
+
+def _whole(text: str) -> _Number:
+    return _Number(_plain(Decimal(text)), _plain(Decimal(text)))
+
+
+def _fraction(text: str) -> _Number:
+    # Equal however many zeros it ends with, unless Python reads another number if it is whole.
+    return _Number(_plain(Decimal(text)), _plain(Decimal(float(text))))
+
+
+def _plain(number: Decimal) -> str:
+    digits = len(number.as_tuple().digits)
+    return str(number.normalize(Context(prec=digits))) if number else "0"
 
 
 def _refuse(name: str) -> Any:
@@ -97,6 +118,15 @@ def _exactly(*types: type) -> Callable[[Any, Any, BaseDatabaseWrapper], Any]:
         return types[0](value)
 
     return parse
+
+
+def _write_text(value: str, _field: Any, connection: BaseDatabaseWrapper) -> str:
+    # In the middle of a COPY the driver would find it, and log other values with it.
+    if connection.vendor == "postgresql" and not value.isascii():
+        value.encode()
+    if connection.vendor == "postgresql" and "\x00" in value:
+        raise UnfitValueError("a NUL character")
+    return value
 
 
 def _parse_boolean(value: Any, *_: Any) -> bool:
@@ -186,7 +216,7 @@ _MOMENT = {
     "postgresql": "({} AT TIME ZONE 'UTC')::text",
     "mysql": _AS_TEXT["mysql"],
 }
-_TEXT = Kind("TextField", _exactly(str), reading={"postgresql": "{}::text"})
+_TEXT = Kind("TextField", _exactly(str), _write_text, {"postgresql": "{}::text"})
 
 _KINDS = {
     "BinaryField": Kind("BinaryField", _parse_bytes),
