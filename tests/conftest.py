@@ -117,9 +117,11 @@ def logical_cluster() -> Iterator[tuple[Server, Cluster]]:
 
 
 @pytest.fixture
-def logical(logical_cluster: tuple[Server, Cluster]) -> Server:
-    """A PostgreSQL server that tells in its log what was written."""
-    return logical_cluster[0]
+def logical(logical_cluster: tuple[Server, Cluster]) -> Iterator[Server]:
+    """A PostgreSQL server with `wal_level=logical`, which a test may kill."""
+    yield logical_cluster[0]
+    if not logical_cluster[1].is_there():
+        logical_cluster[1].start()
 
 
 @pytest.fixture(scope="session")

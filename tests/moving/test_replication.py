@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.moving.test_move_kills import KILLS, LOCKS, RUNS
+from tests.support.embedded import Cluster
 from tests.support.live_moves import moving_project, writing
 from tests.support.project import Project
 from tests.support.servers import Server
@@ -50,18 +54,136 @@ def test_there_and_back_with_a_slot(live: Project, logical: Server) -> None:
     assert "Note: A replication slot makes the server of 'default' keep its write-ahead log" in plan
     assert "Nothing stands in the way." in plan
     with writing(live) as writers:
-        there = live.manage("db_move", "driver", "--replication")
+        live.manage("db_move", "driver", "--replication")
         before = writers.written()
         assert status(live)["home"] == "driver"
         assert left(live, logical) == []
-        back = live.manage("db_move", "driver", "--rollback")
+        live.manage("db_move", "driver", "--rollback")
         assert status(live)["home"] == "default"
-        again = live.manage("db_move", "driver", "--restart", "--noinput", "--replication")
+        live.manage("db_move", "driver", "--restart", "--noinput", "--replication")
         assert writers.written() > before
-    print(there.stdout, back.stdout, again.stdout)
     assert status(live)["slot"] is None
     live.manage("db_move", "driver", "--finalize", "--noinput")
     assert left(live, logical) == []
+
+
+def failing(project: Project, *options: str) -> tuple[int, str]:
+    """Return the exit code of `db_move driver`, and what it says."""
+    result = project.manage("db_move", "driver", *options, check=False)
+    return result.returncode, result.stderr.strip()
+
+
+@contextmanager
+def opened(server: Server, database: str, statement: str) -> Iterator[None]:
+    """Have a transaction open in this block."""
+    with psycopg.connect(host=server.host, user=server.user, dbname=database) as connection:
+        connection.execute(statement)
+        yield
+        connection.rollback()
+
+
+def test_what_stays_of_a_move_that_stops(live: Project, logical: Server) -> None:
+    """A slot that is lost is noticed, and each way out takes it away."""
+    database = live.env["DATABASE_URL"].rpartition("/")[2]
+    short = ("--replication", "--cut-over-timeout", "1")
+
+    # A slot waits for the transactions of all databases.
+    with opened(logical, "postgres", "SELECT pg_current_xact_id()"):
+        assert failing(live, *short) == (
+            13,
+            "CommandError: Making the replication slot needs a moment after all transactions that"
+            " write in any database of the server of 'default', which has not come for 1 seconds:"
+            " a transaction that stays open, or a long query. Nothing was changed. End it, and go"
+            " on with --resume; --cut-over-timeout waits longer.",
+        )
+    assert status(live)["slot"] is None
+    with opened(logical, database, "LOCK TABLE driver_trip IN ROW EXCLUSIVE MODE"):
+        assert failing(live, "--resume")[0] == 13
+    [(_, slot), (_, publication)] = left(live, logical)
+    assert slot == publication
+    assert status(live)["slot"] == {"name": slot, "bytes": status(live)["slot"]["bytes"]}
+    text = live.manage("db_move", "driver", "--status").stdout
+    assert f"The replication slot {slot} keeps " in text
+
+    lose(logical)
+    text = live.manage("db_move", "driver", "--status").stdout
+    assert f"The server has given the replication slot {slot} up: --restart" in text
+    code, said = failing(live, "--resume")
+    assert (code, "was given up by the server" in said) == (12, True)
+    live.manage("db_move", "driver", "--restart", "--noinput", "--replication")
+    assert left(live, logical) == []
+    live.manage("db_move", "driver", "--rollback")
+
+    with opened(logical, database, "LOCK TABLE driver_trip IN ROW EXCLUSIVE MODE"):
+        assert failing(live, "--restart", "--noinput", *short)[0] == 13
+    logical.execute(f"SELECT pg_drop_replication_slot('{slot}')", database=database)
+    code, said = failing(live, "--resume")
+    assert (code, "its publication is gone" in said) == (12, True)
+    # Without the option, and so with triggers.
+    live.manage("db_move", "driver", "--restart", "--noinput")
+    assert left(live, logical) == []
+    plan = live.manage("db_move", "driver", "--plan", "--replication", "--offline", check=False)
+    assert plan.returncode == 11
+    assert "In the way: --replication follows an app that writes while it moves" in plan.stdout
+
+
+def lose(server: Server) -> None:
+    """Let the server give up all slots."""
+    server.execute("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'")
+    server.execute("SELECT pg_reload_conf()")
+    for _ in range(6):
+        server.execute("SELECT pg_logical_emit_message(true, '', 'x')")
+        server.execute("SELECT pg_switch_wal()")
+    server.execute("CHECKPOINT")
+    server.execute("ALTER SYSTEM RESET max_slot_wal_keep_size")
+    server.execute("SELECT pg_reload_conf()")
+
+
+WRITE = """
+    from driver.models import Trip
+
+    Trip.objects.create(token="{token}", amount=7)
+    assert Trip.objects.filter(token="seed-1").update(amount=8) == 1
+    Trip.objects.filter(token="seed-2").delete()
+"""
+
+
+@pytest.mark.slow
+def test_the_server_is_killed(
+    live: Project, logical: Server, logical_cluster: tuple[Server, Cluster]
+) -> None:
+    """The slot is there afterwards, and while rows are copied it is read now and then."""
+    options = ("--replication", "--chunk-rows", "50", "--rate-limit", "4000")
+    process = live.popen("db_move", "driver", *options)
+    wait_for(live, lambda found: found["phase"] == "copying")
+    live.python(WRITE.format(token="before"))
+    # What was written is in the queue, long before that is looked at.
+    wait_for(live, lambda found: found["behind"] > 0)
+    logical_cluster[1].kill()
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "go on with --resume" in said.lower()
+    logical_cluster[1].start()
+    assert status(live)["phase"] == "copying"
+    live.python(WRITE.format(token="after").replace("amount=8", "amount=9"))
+
+    live.manage("db_move", "driver", "--resume")
+
+    assert left(live, logical) == []
+    found = live.python(
+        """
+        from driver.models import Trip
+        print(Trip.objects.db_manager("driver").count(), Trip.objects.get(token="seed-1").amount)
+        print(sorted(Trip.objects.filter(amount=7).values_list("token", flat=True)))
+        """
+    )
+    assert found.stdout == "501 9.00\n['after', 'before', 'seed-7']\n"
+
+
+def wait_for(project: Project, condition: Callable[[dict[str, Any]], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition(status(project)):
+        assert time.monotonic() < deadline, status(project)
 
 
 @pytest.mark.slow
@@ -73,7 +195,6 @@ def test_killed_at_any_moment_with_a_slot(live: Project, logical: Server) -> Non
     with writing(live):
         result = live.python(code, timeout=100 + 20 * KILLS, check=False)
         assert result.returncode == 0, (seed, result.stdout, result.stderr)
-    print(result.stdout)
     assert left(live, logical) == []
     name = live.env["DATABASE_URL"].rpartition("/")[2]
     assert logical.fetch(LOCKS.format(name=name)) == [], seed
