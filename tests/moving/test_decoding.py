@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.facts import ask
-from tests.support.moving import PRELUDE, shop_project
+from tests.support.shop import PRELUDE, shop_project
 from tests.support.project import Project
 from tests.support.servers import Server
 
@@ -268,6 +268,35 @@ with one() as connection, opened() as slot, opened(most_messages=3) as hasty:
         "left": [],
     }
     assert facts["state"]["bytes"] >= 0
+
+
+def test_a_role_that_may_do_no_more_than_is_needed(shop: Project, logical: Server) -> None:
+    database = shop.env["DATABASE_URL"].rpartition("/")[2]
+    role = f"{database}_role"
+    logical.create_role(role, "secret")
+    logical.execute(f"ALTER ROLE {role} REPLICATION")
+    logical.execute(f"ALTER DATABASE {database} OWNER TO {role}")
+    shop.env["DATABASE_URL"] = logical.url(database, user=role, password="secret")
+
+    facts = ask(
+        shop,
+        HEAD
+        + """
+from appdb_router.services.moving.slot_checks import slot_problems
+
+with one() as connection, opened() as slot:
+    fact("problems")(lambda: list(slot_problems(tables, connection, "shop", offline=False)))
+    slot.make()
+    fact("told")(lambda: told(slot, "INSERT INTO shop_item (text) VALUES ('')"))
+    fact("once")(lambda: told(slot))
+    drop_slot(connection, "shop")
+    fact("dropped")(lambda: slot_state(connection, "shop"))
+""",
+    )
+
+    assert facts == {"problems": [], "told": ['["1"]'], "once": [], "dropped": None}
+    logical.drop(database)
+    logical.drop_role(role)
 
 
 def test_a_slot_that_the_server_gave_up(shop: Project, logical: Server) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.embedded import Cluster
 from tests.support.facts import ask
-from tests.support.moving import PRELUDE, shop_project
+from tests.support.shop import PRELUDE, shop_project
 from tests.support.project import Project
 from tests.support.servers import Server
 

@@ -50,6 +50,12 @@ _PUBLISHED = """
     WHERE p.pubname = %s AND r.prrelid = ANY(%s)
       AND p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate
 """
+# PostgreSQL 16 has it, and lets superusers call it, and whom they grant it to.
+_MAY_LOG = """
+    SELECT count(*) > 0 FROM pg_proc
+    WHERE proname = 'pg_log_standby_snapshot' AND pronamespace = 'pg_catalog'::regnamespace
+      AND has_function_privilege(oid, 'EXECUTE')
+"""
 _PEEK = """
     DECLARE appdb_router_written NO SCROLL CURSOR FOR
     SELECT lsn::text, data FROM pg_logical_slot_peek_binary_changes(
@@ -149,6 +155,10 @@ class Slot:
         Raises ``MoveError`` if the slot or its publication is gone, or was given up by the server.
         """
         self._check()
+        if forget and self._may_log:
+            # The server begins to read where it last logged which transactions are open: every 15
+            # seconds, unless it is told to. Each reading would go over all that was written since.
+            self._execute("SELECT pg_log_standby_snapshot()")
         end, is_whole = self._flushed(), False
         while not is_whole:
             reached, is_whole = self._note_until(end)
@@ -227,6 +237,11 @@ class Slot:
         queue = quoted(self.connection, [RowChange._meta.db_table])[0]
         values = queue_values(table, self.connection, self._label, row)
         return f"INSERT INTO {queue} ({queue_columns(self.connection)}) SELECT {values}"  # noqa: S608
+
+    @cached_property
+    def _may_log(self) -> bool:
+        [[may_log]] = self._execute(_MAY_LOG)
+        return bool(may_log)
 
     @cached_property
     def _found(self) -> Mapping[int, "_Found"]:
