@@ -87,5 +87,6 @@ class AppDatabaseRouter:
             except AttributeError:
                 app_label = meta.app_label
         if app_label == OWN_LABEL:
-            return True
+            # The tables of a move come and go with it.
+            return "model" not in hints or hints["model"]._meta.managed
         return self._topology.has_tables(app_label, db)

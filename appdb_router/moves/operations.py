@@ -44,7 +44,7 @@ def run_operation(run: Callable[[], Result], *, is_bound: bool) -> Result:
     try:
         return run()
     except DatabaseError as error:
-        if not is_refusal(error):
+        if not _is_open_refusal(error):
             raise
         raise _refused({move: transaction_state(move, blocks) for move in moves}) from error
 
@@ -58,7 +58,7 @@ def _repeat(run: Callable[[], Result]) -> Result:
         try:
             return run()
         except DatabaseError as error:
-            if not is_refusal(error):
+            if not _is_open_refusal(error):
                 raise
             states = {move: operation.states.get(move.leader) for move in seen}
             if operation.has_written:
@@ -87,6 +87,11 @@ def _wait_for_home(before: Mapping[AppMove, str], deadline: float, refusal: Data
         if is_closed or monotonic() >= deadline:
             raise _refused(now) from refusal
         sleep(_POLL_SECONDS)
+
+
+def _is_open_refusal(error: DatabaseError) -> bool:
+    """Tell whether ``error`` is a refusal, and no operation inside of this one has judged it."""
+    return not isinstance(error, MoveClosedError | MoveStraddledError) and is_refusal(error)
 
 
 def _refused(

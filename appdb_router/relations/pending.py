@@ -14,6 +14,7 @@ from django.db.models.deletion import Collector
 
 from ..blocks import is_in_block
 from ..exceptions import DatabaseOperationError
+from ..moves.refusal import is_refusal
 from .homes import asked_home_of
 
 _logger = logging.getLogger("appdb_router.relations")
@@ -76,7 +77,11 @@ def _carry_out_logged(using: str, keys: Sequence[int]) -> None:
     errors: list[Exception] = []
     for key in keys:
         try:
-            errors += carry_out(using, key).errors
+            failed = carry_out(using, key).errors
+            if any(map(is_refusal, failed)):
+                # The app has moved in between.
+                failed = carry_out(using, key).errors
+            errors += failed
         except Exception as error:  # noqa: BLE001  What was asked for is done; this will follow.
             errors.append(error)
     for failure in errors:

@@ -31,8 +31,7 @@ _TABLES = f"""
 # pg_depend ties a serial column ('a') and an identity column ('i') to its sequence.
 _SEQUENCES = f"""
     SELECT wanted.quoted, a.attname, wanted.name, s.oid::regclass::text,
-           q.seqstart, q.seqincrement, readable,
-           CASE WHEN readable THEN pg_sequence_last_value(s.oid) END
+           q.seqincrement, readable
     {_WANTED}
     JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
                     AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
@@ -40,7 +39,7 @@ _SEQUENCES = f"""
     JOIN pg_sequence q ON q.seqrelid = s.oid
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.refobjsubid
     CROSS JOIN LATERAL (
-        SELECT has_sequence_privilege(s.oid, 'SELECT, USAGE')
+        SELECT has_sequence_privilege(s.oid, 'SELECT')
                AND has_column_privilege(c.oid, a.attnum, 'SELECT')
     ) AS rights (readable)
     WHERE q.seqincrement > 0
@@ -152,17 +151,10 @@ def sequences(connection: BaseDatabaseWrapper, tables: Iterable[str]) -> list[Se
     if connection.vendor != "postgresql":
         return []
     found = _fetch(connection, _SEQUENCES, _names(connection, tables))
-    maxima = dict(_maxima(connection, found))
+    states = dict(_states(connection, found))
     return [
-        SequenceState(
-            table,
-            column,
-            sequence,
-            (start if last is None else last + step) if readable else None,
-            maxima.get(number),
-            step,
-        )
-        for number, (_, column, table, sequence, start, step, readable, last) in enumerate(found)
+        SequenceState(table, column, sequence, *states.get(number, (None, None)), step)
+        for number, (_, column, table, sequence, step, _) in enumerate(found)
     ]
 
 
@@ -175,17 +167,23 @@ def invalid_indexes(
     return _fetch(connection, _INVALID_INDEXES, _names(connection, tables))
 
 
-def _maxima(
+def _states(
     connection: BaseDatabaseWrapper, found: Sequence[tuple[Any, ...]]
-) -> Iterator[tuple[int, int | None]]:
-    """Yield the maxima of all readable columns, by their number, with one query."""
+) -> Iterator[tuple[int, tuple[int, int | None]]]:
+    """Yield the next value of each readable sequence and the maximum, by number, with one query.
+
+    Only the sequence itself tells what it gives next when it was set and has given nothing since.
+    """
     parts = [
-        f"SELECT {number}, max({connection.ops.quote_name(column)})::bigint FROM {quoted}"  # noqa: S608
-        for number, (quoted, column, _, _, _, _, readable, _) in enumerate(found)
+        f"SELECT {number}, s.last_value + CASE WHEN s.is_called THEN {step} ELSE 0 END,"  # noqa: S608
+        f" (SELECT max({connection.ops.quote_name(column)})::bigint FROM {quoted})"
+        f" FROM {sequence} s"
+        for number, (quoted, column, _, sequence, step, readable) in enumerate(found)
         if readable
     ]
     if parts:
-        yield from _fetch(connection, " UNION ALL ".join(parts))
+        for number, following, maximum in _fetch(connection, " UNION ALL ".join(parts)):
+            yield number, (following, maximum)
 
 
 def _names(connection: BaseDatabaseWrapper, tables: Iterable[str]) -> list[str]:

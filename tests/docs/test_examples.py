@@ -2,6 +2,7 @@
 
 import sqlite3
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from tests.docs.markdown import DOCS, README, block, read
 from tests.docs.walkthrough import run, walk
 from tests.support.project import REPOSITORY, Project
+from tests.support.servers import Server
 
 PLACED = {
     "DATABASE_URL": "sqlite:///main.sqlite3",
@@ -88,3 +90,25 @@ def test_naming_the_alias_keeps_its_real_database_untouched(
     project.manage("test")
     with closing(sqlite3.connect(project.root / "shop.sqlite3")) as database:
         assert database.execute("SELECT count(*) FROM shop_customer").fetchone() == (written,)
+
+
+def test_the_guide_of_a_move_runs(
+    tmp_path: Path, postgres: Server, database_name: Callable[[str], str]
+) -> None:
+    """Every command of the guide, on the sample project, whose app is full of rows."""
+    urls = {label: postgres.url(database_name(label)) for label in ("default", "driver")}
+    no_env = tmp_path / "empty.env"
+    no_env.touch()
+    env = {"DATABASE_URL": urls["default"], "ENV_FILE": str(no_env)}
+    before = {**env, "DRIVER_DATABASE_URL": urls["default"]}
+    run(sys.executable, "manage.py", "db_init", "--all-apps", cwd=REPOSITORY, env=before)
+    run(sys.executable, "-m", "project.demo", cwd=REPOSITORY, env=before)
+    deployed = {
+        **env,
+        "DRIVER_DATABASE_URL": urls["driver"],
+        "DRIVER_DATABASE_MOVE_FROM": "default",
+    }
+    met = walk(read(DOCS / "howto" / "move-app.md"), REPOSITORY, deployed)
+    assert met["run"] == 9
+    after = {**env, "DRIVER_DATABASE_URL": urls["driver"]}
+    run(sys.executable, "manage.py", "db_init", "--all-apps", cwd=REPOSITORY, env=after)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.facts import ask
-from tests.support.shop import PRELUDE, shop_project
 from tests.support.project import Project
+from tests.support.shop import PRELUDE, shop_project
 
 MODELS = """
 import uuid
@@ -75,7 +75,8 @@ def catch_up(**options):
         drained = drain(tables, giver, taker, "shop", TOKEN, **options)
         different = [
             table.name for table in tables
-            if sorted(map(repr, read_rows(table, giver))) != sorted(map(repr, read_rows(table, taker)))
+            if sorted(map(repr, read_rows(table, giver)))
+            != sorted(map(repr, read_rows(table, taker)))
         ]
         return drained, different, queue_length(giver, "shop")
 
@@ -234,3 +235,104 @@ def _():
     assert facts["in an open transaction"][0] == rolled_back
     assert facts["all of it"][1:] == [["shop_item"], 7, 1, [], 0]
     assert facts["broken for good"] == ["IntegrityError", 1]
+
+
+def test_rows_that_others_refer_to(
+    project: Project, request: pytest.FixtureRequest, database_name: Callable[[str], str]
+) -> None:
+    """A constraint of the server must not take rows along that nobody wrote to."""
+    shop = shop_project(project, request, database_name, MODELS, "postgres", "postgres_2")
+
+    facts = ask(
+        shop,
+        PRELUDE
+        + """
+from appdb_router.services.moving.columns import stored_table
+from appdb_router.services.moving.draining import drain, queue_length
+from appdb_router.services.moving.triggers import capture_changes
+
+Item = apps.get_model("shop", "Item")
+TABLES = (
+    "CREATE TABLE owner (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, slug text UNIQUE,"
+    " other bigint REFERENCES owner)",
+    "CREATE TABLE thing (id bigint PRIMARY KEY,"
+    " owner_id bigint REFERENCES owner ON DELETE CASCADE, slug text UNIQUE,"
+    " number bigint GENERATED ALWAYS AS IDENTITY)",
+    "CREATE TABLE part (id bigint PRIMARY KEY,"
+    " thing_id bigint REFERENCES thing ON DELETE SET NULL)",
+    "CREATE TABLE mark (owner_id bigint PRIMARY KEY REFERENCES owner ON DELETE CASCADE)",
+)
+for alias in ("default", "other"):
+    with one(alias) as connection:
+        run(connection, *TABLES)
+        create(alias, RowChange)
+with one() as giver:
+    tables = [
+        MovedTable(Item, name, tuple(stored.columns), stored.key)
+        for name in ("owner", "thing", "part", "mark")
+        if (stored := stored_table(giver, name))
+    ]
+    capture_changes(tables, giver, "shop", TOKEN)
+
+
+def replay(*statements, limit=5000):
+    # The tables in which the two sides do not agree after it, and those of the rows replayed.
+    with pair() as (giver, taker):
+        run(giver, *statements)
+        drained = drain(tables, giver, taker, "shop", TOKEN, limit=limit)
+        return [
+            table.name for table in tables
+            if rows(giver, f"SELECT * FROM {table.name} ORDER BY 1")
+            != rows(taker, f"SELECT * FROM {table.name} ORDER BY 1")
+        ], {name: sorted(key for [key] in keys) for name, keys in drained.keys.items()}
+
+@fact("filled")
+def _():
+    return replay(
+        "INSERT INTO owner (slug, other) VALUES ('a', NULL), ('b', 1), ('c', 2)",
+        "INSERT INTO thing VALUES (1, 1, 'a'), (2, 1, 'b'), (3, 2, 'c')",
+        "INSERT INTO part VALUES (1, 1), (2, 1), (3, 2)",
+        "INSERT INTO mark VALUES (1), (2)",
+    )[0]
+
+@fact("updated")
+def _():
+    return replay("UPDATE owner SET slug = 'A' WHERE id = 1", "UPDATE mark SET owner_id = owner_id")
+
+@fact("deleted")
+def _():
+    return replay("UPDATE owner SET other = NULL", "DELETE FROM owner WHERE id = 1")
+
+@fact("moved and deleted")
+def _():
+    return replay(
+        "INSERT INTO thing VALUES (4, 3, 'd')", "UPDATE thing SET owner_id = 2 WHERE id = 4",
+        "DELETE FROM owner WHERE id = 3",
+    )
+
+@fact("exchanged")
+def _():
+    return replay(
+        "INSERT INTO owner (slug) VALUES ('x'), ('y')",
+        "INSERT INTO thing VALUES (5, 4, 'x'), (6, 5, 'y')",
+        "INSERT INTO part VALUES (5, 5), (6, 6)",
+    ), replay(
+        "UPDATE thing SET slug = 'z' WHERE id = 5", "UPDATE thing SET slug = 'x' WHERE id = 6",
+        "UPDATE thing SET slug = 'y' WHERE id = 5",
+        "UPDATE owner SET slug = 'z' WHERE id = 4", "UPDATE owner SET slug = 'x' WHERE id = 5",
+        "UPDATE owner SET slug = 'y' WHERE id = 4",
+    )
+
+@fact("truncated")
+def _():
+    return replay("TRUNCATE owner, thing, part, mark", "INSERT INTO owner (slug) VALUES ('n')")
+""",
+    )
+
+    assert facts["filled"] == []
+    assert facts["updated"] == [[], {"owner": ["1"], "mark": ["1", "2"]}]
+    assert facts["deleted"][0] == []
+    assert facts["moved and deleted"][0] == []
+    assert facts["exchanged"][0][0] == []
+    assert facts["exchanged"][1][0] == []
+    assert facts["truncated"][0] == []

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.support.facts import ask
-from tests.support.shop import ENGINES, PRELUDE, shop_project
 from tests.support.project import Project
+from tests.support.shop import ENGINES, PRELUDE, shop_project
 
 MODELS = """
 class Item(models.Model):
@@ -55,7 +55,8 @@ def queue():
     with one() as connection:
         found = rows(connection, f"SELECT label, {quote('key')} FROM appdb_router_row_change")
         run(connection, "DELETE FROM appdb_router_row_change")
-    return sorted((json.loads(key or "null") for label, key in found if label == "shop"), key=json.dumps)
+    keys = (json.loads(key or "null") for label, key in found if label == "shop")
+    return sorted(keys, key=json.dumps)
 
 
 def wrote(*statements):
@@ -97,7 +98,9 @@ with one() as connection:
 
 @fact("insert")
 def _():
-    return wrote("INSERT INTO shop_item (id, slug, size) VALUES (1, 'a', 0), (2, 'b', 0), (3, 'c', 0)")
+    return wrote(
+        "INSERT INTO shop_item (id, slug, size) VALUES (1, 'a', 0), (2, 'b', 0), (3, 'c', 0)"
+    )
 
 @fact("update")
 def _():
@@ -109,7 +112,9 @@ def _():
 
 @fact("none")
 def _():
-    return wrote("UPDATE shop_item SET id = 30 WHERE id = 33", "DELETE FROM shop_item WHERE id = 33")
+    return wrote(
+        "UPDATE shop_item SET id = 30 WHERE id = 33", "DELETE FROM shop_item WHERE id = 33"
+    )
 
 @fact("delete")
 def _():
@@ -193,7 +198,9 @@ def _():
 REFUSING = (
     HEAD
     + """
-reason = "The app 'shop' lives in 'other'. This table is kept for the way back, and takes no writes."
+reason = (
+    "The app 'shop' lives in 'other'. This table is kept for the way back, and takes no writes."
+)
 with one() as connection:
     run(connection, "INSERT INTO shop_item (id, slug, size) VALUES (1, 'a', 0)")
 """
@@ -444,7 +451,8 @@ def test_kinds_of_statements_on_postgresql(
 with one() as connection:
     run(
         connection,
-        "CREATE TABLE child (id int PRIMARY KEY, item_id bigint REFERENCES shop_item ON DELETE CASCADE)",
+        "CREATE TABLE child (id int PRIMARY KEY,"
+        " item_id bigint REFERENCES shop_item ON DELETE CASCADE)",
         "GRANT SELECT, INSERT, UPDATE ON shop_item TO {writer.name}",
     )
     child = replace(item, name="child", columns=("id", "item_id"))
@@ -550,7 +558,8 @@ def test_rows_that_sqlite_replaces(
 with one() as connection:
     run(
         connection,
-        "CREATE TABLE child (id int PRIMARY KEY, item_id bigint REFERENCES shop_item ON DELETE CASCADE)",
+        "CREATE TABLE child (id int PRIMARY KEY,"
+        " item_id bigint REFERENCES shop_item ON DELETE CASCADE)",
         "CREATE UNIQUE INDEX odd ON shop_item (size, lower(slug))",
     )
     child = replace(item, name="child", columns=("id", "item_id"))

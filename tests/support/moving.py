@@ -49,7 +49,7 @@ class Express(Trip):
 """
 
 # What a move does, in the fewest steps, on connections of its own.
-FLIPS = '''
+FLIPS = """
 import threading
 from contextlib import ExitStack, contextmanager
 
@@ -116,7 +116,8 @@ def change(**values):
     elsewhere(lambda: Move.objects.using(SOURCE).update(**values))
 
 
-def _refuse(alias):
+def refuse(alias):
+    _accept(alias)
     vendor = connections[alias].vendor
     for table in TABLES:
         if vendor == "postgresql":
@@ -191,7 +192,7 @@ def _flip(before=None):
             stack.enter_context(transaction.atomic(using=giver))
             execute(giver, f"LOCK TABLE {', '.join(TABLES)} IN SHARE ROW EXCLUSIVE MODE")
         _copy(giver, taker)
-        _refuse(giver)
+        refuse(giver)
         if giver == SOURCE:
             move.save(using=SOURCE)
     if giver != SOURCE:
@@ -237,7 +238,7 @@ def _rows(alias):
     with connections[alias].cursor() as cursor:
         cursor.execute("SELECT title FROM trips_trip")
         return cursor.fetchall()
-'''
+"""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...exceptions import MoveError
 from .server_side import ServerSide, comparable
-from .totals import ClientSide, Side
 from .tables import MovedTable
+from .totals import ClientSide, Side
 
 __all__ = ["BothSides", "both_sides"]
 

@@ -9,8 +9,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from .both_sides import BothSides, both_sides
 from .keys import Key, column_type, next_boundary, translated
 from .server_side import is_collated
-from .totals import Part, Total
 from .tables import MovedTable
+from .totals import Part, Total
 
 __all__ = ["Compared", "Difference", "Range", "compare_tables", "differing_keys"]
 

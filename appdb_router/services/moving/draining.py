@@ -1,8 +1,9 @@
 """Replaying what was written to the giver's tables while they are moved."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from django.db import IntegrityError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -51,7 +52,7 @@ def drain(
     there, if there is one. The taker's rows are replaced in one transaction, and then the entries
     are deleted: killed in between, the next step does the same once more. If a part of the queue
     breaks a constraint, such as two rows that exchanged unique values, all of it is replayed at
-    once.
+    once, on PostgreSQL with the rows that refer to those if need be.
 
     Raises ``IntegrityError`` if all of it breaks one, too.
     """
@@ -59,12 +60,13 @@ def drain(
     if not giver.in_atomic_block:
         settle(giver)
     settle(taker)
-    try:
-        return _step(wanted, giver, taker, label, token, limit)
-    except IntegrityError:
-        if limit is None:
-            raise
-    return _step(wanted, giver, taker, label, token, None)
+    step = partial(_step, wanted, giver, taker, label, token)
+    if limit is not None:
+        with suppress(IntegrityError):
+            return step(limit)
+    with suppress(IntegrityError):
+        return step(None)
+    return step(None, take_along=True)
 
 
 def _step(
@@ -74,13 +76,15 @@ def _step(
     label: str,
     token: str,
     limit: int | None,
+    *,
+    take_along: bool = False,
 ) -> Drained:
     with _snapshot(giver):
         changes = read_queue(giver, label, wanted, limit)
         if not changes.ids:
             return Drained()
         with passing(taker, token), transaction.atomic(using=taker.alias):
-            rows = _replace(wanted, changes, giver, taker)
+            rows = _replace(wanted, changes, giver, taker, take_along=take_along)
     forget(giver, changes)
     return Drained(
         {name: written.keys for name, written in changes.tables.items()},
@@ -95,13 +99,15 @@ def _replace(
     changes: Changes,
     giver: BaseDatabaseWrapper,
     taker: BaseDatabaseWrapper,
+    *,
+    take_along: bool,
 ) -> int:
     """Replace the rows in the order of ``wanted``, in which parents come first."""
+    if giver.vendor == taker.vendor == "postgresql":
+        return replace_rows(wanted, changes.tables, giver, taker, take_along=take_along)
     found = [
         (table, changes.tables[name]) for name, table in wanted.items() if name in changes.tables
     ]
-    if giver.vendor == taker.vendor == "postgresql":
-        return replace_rows(found, giver, taker)
     for table, written in reversed(found):
         _delete(table, written, giver, taker)
     return sum(_write(table, written, giver, taker) for table, written in found)

@@ -1,69 +1,53 @@
 """Replacing rows of a PostgreSQL database by those of another, as they are."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from .keys import Condition, Key, quoted
+from .keys import Condition, quoted
 from .queueing import Written
 from .raw_copying import copy_statements, filled, transfer
+from .referring import References
+from .selecting import having
 from .tables import MovedTable
 from .trigger_texts import object_name
 
-__all__ = ["having", "replace_rows"]
+__all__ = ["replace_rows"]
 
-# Those of the tables to which others refer in a way that acts, or complains, at once: by deleting
-# a row to insert it again, others that nobody wrote to would go with it.
-_REFERRED = """
-    SELECT name FROM unnest(%s::text[], %s::text[]) AS moved (name, quoted)
-    WHERE EXISTS (
-        SELECT FROM pg_constraint
-        WHERE contype = 'f' AND confrelid = to_regclass(quoted)
-              AND (confdeltype IN ('c', 'n', 'd') OR NOT condeferrable)
-    )
-"""
-_TYPES = """
-    SELECT attname, format_type(atttypid, NULL) FROM pg_attribute
-    WHERE attrelid = to_regclass(%s) AND attname = ANY(%s)
-"""
+_FIXED = "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attidentity = 'a'"
 
 
 def replace_rows(
-    found: Sequence[tuple[MovedTable, Written]],
+    tables: Mapping[str, MovedTable],
+    written: dict[str, Written],
     giver: BaseDatabaseWrapper,
     taker: BaseDatabaseWrapper,
+    *,
+    take_along: bool,
 ) -> int:
     """Make the rows that were written the same on both sides, and return how many there are.
 
-    ``found`` has parents before children. It runs inside of a transaction on the taker, at whose
-    end constraints are checked as far as they can wait.
+    ``tables`` has parents before children. It runs inside of a transaction on the taker, at whose
+    end constraints are checked as far as they can wait. Rows are deleted and inserted; those to
+    which others refer by constraints that do not wait are updated where they are. Two of these
+    cannot exchange a unique value: with ``take_along`` they are deleted, too, and ``written`` is
+    told of the rows that go with them.
     """
-    _execute(taker, "SET CONSTRAINTS ALL DEFERRED")
-    referred = _referred([table for table, _ in found], taker)
-    parts: list[_Replaced | _Merged] = []
-    for table, written in found:
-        kind = _Merged if table.name in referred else _Replaced
-        parts.append(kind(table, written, giver, taker))
+    with taker.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+    references = References(tables, taker)
+    if take_along:
+        references.take_along(written)
+    merged = set() if take_along else references.parents
+    parts = [
+        (_Merged if name in merged else _Replaced)(table, written[name], giver, taker)
+        for name, table in tables.items()
+        if name in written
+    ]
     rows = sum(part.prepare() for part in parts)
     for part in reversed(parts):
         part.delete()
     return rows + sum(part.insert() for part in parts)
-
-
-def having(table: MovedTable, connection: BaseDatabaseWrapper, keys: Iterable[Key]) -> Condition:
-    """Return the condition for the rows with ``keys``, however many those are."""
-    columns = list(zip(*keys, strict=True)) or [()] * len(table.key)
-    with connection.cursor() as cursor:
-        cursor.execute(_TYPES, [*quoted(connection, [table.name]), list(table.key)])
-        types = dict(cursor.fetchall())
-    names = [f"key_{number}" for number, _ in enumerate(columns)]
-    casts = (f"{name}::{types[column]}" for name, column in zip(names, table.key, strict=True))
-    arrays = ", ".join(["%s::text[]"] * len(columns))
-    return (
-        f"({', '.join(quoted(connection, table.key))}) IN (SELECT {', '.join(casts)}"  # noqa: S608
-        f" FROM unnest({arrays}) AS keys ({', '.join(names)}))",
-        [list(column) for column in columns],
-    )
 
 
 class _Replaced:
@@ -86,7 +70,7 @@ class _Replaced:
     def delete(self) -> None:
         """Delete what is no longer there."""
         condition = filled(self._taker, self._written(self._taker))
-        self._run(f"DELETE FROM {self._name} WHERE {condition}")
+        self._run(f"DELETE FROM {self._name} WHERE {condition}")  # noqa: S608
 
     def insert(self) -> int:
         """Write what is there, and return how many rows were copied for that."""
@@ -117,7 +101,7 @@ class _Merged(_Replaced):
         """Copy the rows beside their table."""
         columns = ", ".join(quoted(self._taker, self._table.columns))
         self._run(
-            f"CREATE TEMPORARY TABLE {self._staged} ON COMMIT DROP"
+            f"CREATE TEMPORARY TABLE {self._staged} ON COMMIT DROP"  # noqa: S608
             f" AS SELECT {columns} FROM {self._name} WITH NO DATA"
         )
         return self._copy(self._staging)
@@ -126,7 +110,7 @@ class _Merged(_Replaced):
         """Delete the rows that the giver has no more."""
         condition = filled(self._taker, self._written(self._taker))
         self._run(
-            f"DELETE FROM {self._name} AS old WHERE {condition}"
+            f"DELETE FROM {self._name} AS old WHERE {condition}"  # noqa: S608
             f" AND NOT EXISTS (SELECT FROM {self._staged} AS new WHERE {self._same})"
         )
 
@@ -134,19 +118,25 @@ class _Merged(_Replaced):
         """Update the rows that the taker has, and insert the others."""
         columns = quoted(self._taker, self._table.columns)
         keys = quoted(self._taker, self._table.key)
-        others = [column for column in columns if column not in keys]
+        others = [column for column in columns if column not in {*keys, *self._fixed()}]
         if others:
             values = ", ".join(f"{column} = new.{column}" for column in others)
             self._run(
-                f"UPDATE {self._name} AS old SET {values} FROM {self._staged} AS new"
+                f"UPDATE {self._name} AS old SET {values} FROM {self._staged} AS new"  # noqa: S608
                 f" WHERE {self._same}"
             )
         self._run(
-            f"INSERT INTO {self._name} ({', '.join(columns)}) OVERRIDING SYSTEM VALUE"
+            f"INSERT INTO {self._name} ({', '.join(columns)}) OVERRIDING SYSTEM VALUE"  # noqa: S608
             f" SELECT {', '.join(columns)} FROM {self._staged} AS new"
             f" WHERE NOT EXISTS (SELECT FROM {self._name} AS old WHERE {self._same})"
         )
         return 0
+
+    def _fixed(self) -> list[str]:
+        """Return the columns that the server lets nobody update: it counted them itself."""
+        with self._taker.cursor() as cursor:
+            cursor.execute(_FIXED, quoted(self._taker, [self._table.name]))
+            return quoted(self._taker, (name for (name,) in cursor.fetchall()))
 
     @property
     def _staging(self) -> str:
@@ -161,15 +151,3 @@ class _Merged(_Replaced):
         return " AND ".join(
             f"old.{column} = new.{column}" for column in quoted(self._taker, self._table.key)
         )
-
-
-def _referred(tables: Sequence[MovedTable], taker: BaseDatabaseWrapper) -> set[str]:
-    names = [table.name for table in tables]
-    with taker.cursor() as cursor:
-        cursor.execute(_REFERRED, [names, quoted(taker, names)])
-        return {name for (name,) in cursor.fetchall()}
-
-
-def _execute(taker: BaseDatabaseWrapper, statement: str) -> None:
-    with taker.cursor() as cursor:
-        cursor.execute(statement)

@@ -9,10 +9,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .columns import stored_table
 from .keys import Condition, Key, between, key_texts, quoted, read_key
-from .replacing import having
+from .selecting import having
 from .settling import settle
-from .totals import Part, Total
 from .tables import MovedTable
+from .totals import Part, Total
 
 __all__ = ["ServerSide", "comparable", "is_collated"]
 

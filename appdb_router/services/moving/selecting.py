@@ -1,0 +1,31 @@
+"""Naming many rows of a PostgreSQL database by their keys."""
+
+from collections.abc import Iterable
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from .keys import Condition, Key, quoted
+from .tables import MovedTable
+
+__all__ = ["having"]
+
+_TYPES = """
+    SELECT attname, format_type(atttypid, NULL) FROM pg_attribute
+    WHERE attrelid = to_regclass(%s) AND attname = ANY(%s)
+"""
+
+
+def having(table: MovedTable, connection: BaseDatabaseWrapper, keys: Iterable[Key]) -> Condition:
+    """Return the condition for the rows with ``keys``, however many those are."""
+    columns = list(zip(*keys, strict=True)) or [()] * len(table.key)
+    with connection.cursor() as cursor:
+        cursor.execute(_TYPES, [*quoted(connection, [table.name]), list(table.key)])
+        types = dict(cursor.fetchall())
+    names = [f"key_{number}" for number, _ in enumerate(columns)]
+    casts = (f"{name}::{types[column]}" for name, column in zip(names, table.key, strict=True))
+    arrays = ", ".join(["%s::text[]"] * len(columns))
+    return (
+        f"({', '.join(quoted(connection, table.key))}) IN (SELECT {', '.join(casts)}"  # noqa: S608
+        f" FROM unnest({arrays}) AS keys ({', '.join(names)}))",
+        [list(column) for column in columns],
+    )
