@@ -15,7 +15,7 @@ def test_a_commit_lasts_whatever_the_server_does(
     """A crash of one server may not take back what the other one was told."""
     project.app("driver")
     for label, value in (("", "off"), ("DRIVER_", "on")):
-        name = database_name(label or "default")
+        name = database_name(label.lower() or "default")
         postgres.execute(f"CREATE DATABASE {name}")
         postgres.execute(f"ALTER DATABASE {name} SET synchronous_commit = {value}")
         project.env[f"{label}DATABASE_URL"] = postgres.url(name)
