@@ -76,6 +76,10 @@ HEAD = (
     + """
 from dataclasses import replace
 
+from threading import Event
+
+from appdb_router.services.moving.listening import keep_up
+from appdb_router.services.moving.running import MoveOptions, Run
 from appdb_router.services.moving.decoding import Slot, drop_slot, slot_name, slot_state
 from appdb_router.services.moving.triggers import capture_changes, stop_capturing
 
@@ -219,6 +223,7 @@ with one() as connection, opened() as slot, opened(most_messages=3) as hasty:
     run(connection, "SAVEPOINT a", INSERT, "ROLLBACK TO a", INSERT, "COMMIT")
     fact("committed")(lambda: told(slot))
     fact("rolled back")(lambda: told(slot, "BEGIN", INSERT, "ROLLBACK"))
+    fact("truncated")(lambda: told(slot, "TRUNCATE shop_item"))
     long = "repeat(md5('a'), 200)"
     run(connection, "ALTER TABLE shop_item ALTER text SET STORAGE EXTERNAL")
     run(connection, f"INSERT INTO shop_item (id, text) VALUES (100, {long})")
@@ -229,7 +234,17 @@ with one() as connection, opened() as slot, opened(most_messages=3) as hasty:
         full.make()
         fact("full")(lambda: told(full, "UPDATE shop_item SET id = 101 WHERE id = 100"))
         fact("full, deleted")(lambda: told(full, "DELETE FROM shop_item WHERE id = 101"))
-    fact("young")(lambda: 0 <= slot.age < 60)
+    slot.make()
+    listener = Run(None, None, tables, MoveOptions(), None, Event(), slot=slot)
+    run(connection, "INSERT INTO shop_item (id, text) VALUES (200, '')")
+    slot.read(forget=False)
+    taken()
+    keep_up(listener)
+    fact("read a moment ago")(lambda: [slot.age < 5, taken()])
+    # As if that was some time ago.
+    slot.read_at -= 6
+    keep_up(listener)
+    fact("read again")(lambda: [slot.age < 5, taken()])
     run(connection, f'ALTER PUBLICATION {slot_name(connection, "shop")} DROP TABLE shop_item')
     fact("changed")(lambda: raised(slot.read))
     drop_slot(connection, "shop")
@@ -258,11 +273,13 @@ with one() as connection, opened() as slot, opened(most_messages=3) as hasty:
         "open": [],
         "committed": ['["11"]', '["9"]'],
         "rolled back": [],
+        "truncated": [None],
         "long": ['["100"]'],
         "state": {"is_lost": False, "bytes": facts["state"]["bytes"]},
         "full": ['["100"]', '["101"]'],
         "full, deleted": ['["101"]'],
-        "young": True,
+        "read a moment ago": [True, []],
+        "read again": [True, [["shop_item", '["200"]']]],
         "changed": gone,
         "dropped": None,
         "left": [],

@@ -120,7 +120,7 @@ class Slot:
         self._tables = tuple(table for table in tables if table.key)
         self._most = most_messages
         self.name = slot_name(connection, label)
-        self._read_at = monotonic()
+        self.read_at = monotonic()
         settle(connection)
         # What the slot is told to forget must be in the queue for good. Its reader is local.
         self._execute("SET synchronous_commit = local")
@@ -128,7 +128,7 @@ class Slot:
     @property
     def age(self) -> float:
         """For how many seconds it has not been read."""
-        return monotonic() - self._read_at
+        return monotonic() - self.read_at
 
     def make(self) -> None:
         """Make the slot, and before it the publication, which says what it tells.
@@ -166,7 +166,7 @@ class Slot:
                 self._execute(
                     "SELECT pg_replication_slot_advance(%s, %s::pg_lsn)", self.name, reached
                 )
-        self._read_at = monotonic()
+        self.read_at = monotonic()
 
     def _check(self) -> None:
         state = slot_state(self.connection, self._label)
