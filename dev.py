@@ -15,13 +15,15 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parent
 STAMP = "appdb-dev.json"
+WORKERS = str(1 + (os.cpu_count() or 1))
 PYTHON_VERSION = "import sys; print('{}.{}'.format(*sys.version_info))"
 
 
@@ -134,7 +136,9 @@ def test(options: argparse.Namespace) -> None:
     if not options.only_tests:
         check(environment)
         run([environment.python, "-m", "coverage", "erase"])
-    measured = ["-m", "coverage", "run", "-m", "pytest", "-n", "2"]
+    # Tests wait for servers half of the time, and a worker that is done takes over from another.
+    parallel = ["-n", WORKERS, "--dist", "worksteal"]
+    measured = ["-m", "coverage", "run", "-m", "pytest", *parallel]
     run([environment.python, *measured, *options.rest])
     collect_coverage(environment)
     if not options.rest:
@@ -166,10 +170,16 @@ def check(environment: Environment) -> None:
     """Check style and types, and build the documentation."""
     run([environment.python, "-m", "ruff", "check"])
     run([environment.python, "-m", "ruff", "format", "--check"])
-    run([environment.python, "-m", "mypy"])
-    run([environment.python, "-m", "pyright", "--pythonpath", environment.python])
+    tasks: list[Callable[[], None]] = [
+        lambda: run([environment.python, "-m", "mypy"]),
+        lambda: run([environment.python, "-m", "pyright", "--pythonpath", environment.python]),
+    ]
     if (ROOT / "docs" / "conf.py").exists():
-        build_docs(environment)
+        tasks.append(lambda: build_docs(environment))
+    # Each works on one processor alone, or waits.
+    with ThreadPoolExecutor() as threads:
+        for task in [threads.submit(task) for task in tasks]:
+            task.result()
 
 
 def build_docs(environment: Environment) -> None:

@@ -7,7 +7,7 @@ from django.db.models.signals import pre_migrate
 from django.utils.translation import gettext_lazy as _
 
 from . import circuit_handler, connection_handler, transaction_hooks
-from .conf import circuit_options, guard_reaction
+from .conf import circuit_options, guard_reaction, rehearsed_aliases
 from .exceptions import ConfigurationError
 
 
@@ -25,18 +25,24 @@ class AppDatabaseRouterConfig(AppConfig):
         """
         # Importing checks registers them, which needs the registry, as hooks do.
         from . import checks, relation_checks  # noqa: F401
-        from .moves.hooks import install_hooks
         from .relations import hooks
         from .topology import get_topology, subscribe
 
         connection_handler.install()
         if get_topology().moves:
+            from .moves.hooks import install_hooks
+
             # In front of the guard's, which look at who calls them.
             install_hooks()
         if options := circuit_options():
             circuit_handler.install(options)
         if reaction := guard_reaction():
             transaction_hooks.install(reaction)
+        if rehearsed_aliases() is not None:
+            # It needs Django's test framework, which nobody else has to load.
+            from .rehearsal import hooking
+
+            hooking.start()
         pre_migrate.connect(_prepare, sender=self)
         expected = set(get_topology().routes)
         installed = {config.label for config in apps.get_app_configs()}

@@ -36,6 +36,15 @@ def database_metadata() -> dict[str, dict[str, Any]]:
     return found
 
 
+def rehearsed_aliases() -> list[str] | None:
+    """Return the aliases that ``APPDB_REHEARSE`` names, ``None`` where nothing is rehearsed.
+
+    Raises ``ConfigurationError`` if ``settings.DATABASES`` was written by hand.
+    """
+    found: list[str] | None = database_metadata()["default"].get("project", {}).get("rehearsed")
+    return found
+
+
 def direct_setting(setting: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return what differs in an entry of ``DATABASES`` for its direct URL, if it has one."""
     direct: Mapping[str, Any] | None = setting.get(METADATA, {}).get("direct")
@@ -103,13 +112,16 @@ def circuit_options() -> CircuitOptions | None:
 def guard_reaction() -> str | None:
     """Return ``"warn"`` or ``"raise"`` if ``TRANSACTION_GUARD`` says so; ``None`` is off.
 
-    Raises ``ConfigurationError`` for another value.
+    A rehearsal looks for such writes, whatever the setting says. Raises ``ConfigurationError`` for
+    another value.
     """
     reaction = _options().get("TRANSACTION_GUARD", "off")
     if reaction not in _REACTIONS:
         raise ConfigurationError(
             f"{SETTING}['TRANSACTION_GUARD'] is {reaction!r}. Make it one of {choices(_REACTIONS)}."
         )
+    if rehearsed_aliases() is not None:
+        return "raise"
     return None if reaction == "off" else reaction
 
 

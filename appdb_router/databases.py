@@ -14,7 +14,8 @@ from .exceptions import ConfigurationError, choices, suggestion
 from .groups import Groups
 from .move_sources import MoveSource, check_moves, find_moves
 from .physical import Identity, physical_identity, search_path
-from .resolution import Database, Resolver, Source
+from .rehearsed import add_rehearsed, rehearsed_leaders
+from .resolution import Database, Finding, Resolver, Source
 from .tuning import tune
 from .variables import check_variables
 
@@ -85,24 +86,20 @@ def build_databases(
     resolver.require(_required(required, apps))
     moves = find_moves(databases, groups, resolver)
     canonical = _canonical_aliases(databases.values())
+    leaders = rehearsed_leaders(environment, apps, groups)
+    if leaders is not None:
+        databases = add_rehearsed(databases, canonical, leaders, groups, resolver)
+        canonical = _canonical_aliases(databases.values())
     check_moves(moves, canonical)
     _share_direct(databases, canonical)
     core = canonical.get(groups.core[0], "default") if groups.core else None
-    findings = [
-        *({"kind": "variable", "name": name} for name in unmatched),
-        *(
-            {"kind": "untrusted", "label": app.label, "path": resolver.shown(app.untrusted)}
-            for app in apps.values()
-            if app.untrusted
-        ),
-        *resolver.findings,
-    ]
     project = {
         "base_dir": str(root),
         "core": groups.core[0] if groups.core else None,
         "groups": groups.shared(),
         "local": [app.label for app in apps.values() if app.is_local],
-        "findings": findings,
+        "findings": _findings(unmatched, apps, resolver),
+        **({} if leaders is None else {"rehearsed": leaders}),
     }
     # Core first: the test runner creates databases in this order, and migrations of any app may
     # need content types and users. TEST["DEPENDENCIES"] on the core alias would fail the runs that
@@ -148,6 +145,21 @@ def canonical_alias(
             _check_sameness(theirs, ours)
             return other
     return alias
+
+
+def _findings(
+    unmatched: Iterable[str], apps: Mapping[str, App], resolver: Resolver
+) -> list[Finding]:
+    """Return what is worth a warning of the system checks."""
+    return [
+        *({"kind": "variable", "name": name} for name in unmatched),
+        *(
+            {"kind": "untrusted", "label": app.label, "path": resolver.shown(app.untrusted)}
+            for app in apps.values()
+            if app.untrusted
+        ),
+        *resolver.findings,
+    ]
 
 
 def _as_database(alias: str, entry: Mapping[str, Any]) -> Database:

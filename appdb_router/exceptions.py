@@ -71,7 +71,15 @@ class RegistrationError(RuntimeError):
 
 
 class CrossingQueryError(FieldError):
-    """A query would have to join tables of two databases; the message shows how to rewrite it."""
+    """A query would have to join tables of two databases; the message shows how to rewrite it.
+
+    ``models`` are the labels of its models in different databases, as ``"auth.User"``. Of a
+    subquery it is that model alone.
+    """
+
+    def __init__(self, message: str, models: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.models = models
 
 
 class TooManyRowsError(ValueError):

@@ -33,6 +33,10 @@ class Groups:
         """Return the leader of the group of ``label``; ``label`` itself if it is in none."""
         return self._leaders.get(label, label)
 
+    def leaders(self) -> list[str]:
+        """Return the leader of each group, also of those of one label, in the order of the apps."""
+        return list(self._members)
+
     def members(self, leader: str) -> Sequence[str]:
         """Return the labels that share the database of ``leader``, the leader first."""
         return self._members[leader]

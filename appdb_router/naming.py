@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 DEFAULT_VARIABLE = "DATABASE_URL"
 DEFAULT_DIRECT_VARIABLE = "DATABASE_DIRECT_URL"
+REHEARSE_VARIABLE = "APPDB_REHEARSE"
 SUFFIX = f"_{DEFAULT_VARIABLE}"
 DIRECT_SUFFIX = f"_{DEFAULT_DIRECT_VARIABLE}"
 # The default itself does not move, so without a label it is nobody's.

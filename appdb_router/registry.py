@@ -36,8 +36,8 @@ class AppDatabase:
 
     ``alias`` is the one that the app or its group has, or ``"default"``; ``canonical_alias`` is
     the one that its queries use, see ``alias_for``. ``source_kind`` is ``"environment"``,
-    ``"database.py"``, ``"argument"`` or ``"registered"``, and ``source_name`` the variable, file or
-    function.
+    ``"database.py"``, ``"argument"``, ``"rehearsal"`` or ``"registered"``, and ``source_name`` the
+    variable, file or function.
     """
 
     label: str

@@ -5,7 +5,6 @@ from typing import Any
 from django.apps import apps
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
-from .relations.admin_joins import admin_joins
 from .relations.auditing import (
     CrossingRelation,
     by_app,
@@ -13,6 +12,7 @@ from .relations.auditing import (
     generic_foreign_keys,
 )
 from .relations.homes import home_of
+from .relations.option_joins import admin_joins, column_joins, ordering_joins
 from .topology import label_of
 
 _TOGETHER = "Keep the apps in one database, with together= of build_databases()"
@@ -56,10 +56,42 @@ def check_admin(**_kwargs: Any) -> list[CheckMessage]:
             f"{join}, a column in another database, and no query can join the two.",
             hint="Leave it out, search for the other objects in their own admin, or override"
             f" get_search_results() or get_queryset() with fetch_ids(). {_TOGETHER}.",
-            obj=join.admin.__class__,
+            obj=join.owner,
             id="appdb_router.E004",
         )
         for join in admin_joins()
+    ]
+
+
+@register(Tags.models)
+def check_ordering(**_kwargs: Any) -> list[CheckMessage]:
+    """E005: a model is ordered by a column of another database, wherever it is asked for."""
+    return [
+        Error(
+            f"{join}, a column in another database, so every query fails that is not sorted"
+            " otherwise.",
+            hint="Order by a column of this database, such as that of the relation itself, or sort"
+            f" in Python. {_TOGETHER}.",
+            obj=join.owner,
+            id="appdb_router.E005",
+        )
+        for join in ordering_joins()
+    ]
+
+
+@register(Tags.admin)
+def check_columns(**_kwargs: Any) -> list[CheckMessage]:
+    """W010: a column of the admin would be sorted in another database."""
+    return [
+        Warning(
+            f"{join}, a column in another database, by which no query can sort when the column is"
+            " clicked.",
+            hint="Leave it out of sortable_by, or give it a column of this database to sort by,"
+            " with @admin.display(ordering=…).",
+            obj=join.owner,
+            id="appdb_router.W010",
+        )
+        for join in column_joins()
     ]
 
 

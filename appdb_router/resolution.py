@@ -124,6 +124,11 @@ class Resolver:
         """Return the value of an environment variable; an empty one counts as unset."""
         return given(self._env, variable)
 
+    def tuning_of(self, leader: str) -> dict[str, Any]:
+        """Return the tuning of the group or app ``leader``, wherever it lives."""
+        members = [self._apps[label] for label in self._groups.members(leader)]
+        return self._tuning(members)[1]
+
     def shown(self, path: str) -> str:
         """Return ``path`` as messages show it: relative to ``base_dir`` where it lies there."""
         relative = os.path.relpath(path, self._base_dir)

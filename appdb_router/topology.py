@@ -116,6 +116,11 @@ class Topology:
         """The canonical alias that holds ``contenttypes``, or ``None`` if that is not installed."""
         return self.routes[self.core_label] if self.core_label else None
 
+    @property
+    def routed_aliases(self) -> frozenset[str]:
+        """The aliases that queries are routed to; those that share a database are not."""
+        return frozenset(self.routes.values())
+
     def canonical_of(self, alias: str) -> str:
         """Return the alias that stands for the physical database of ``alias``.
 

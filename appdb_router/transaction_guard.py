@@ -19,6 +19,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
+from .signals import announced
 from .uncovered import OpenBlock, UncoveredWrite, UncoveredWriteError, UncoveredWriteWarning
 
 logger = logging.getLogger(__name__)
@@ -119,7 +120,7 @@ def check(connection: BaseDatabaseWrapper, model: type[Model], reaction: str) ->
     if allowance := _allowance_for(connection.alias):
         logger.debug("%s Allowed: %s", write, allowance.reason)
     elif reaction == "raise":
-        raise UncoveredWriteError(write)
+        raise announced(UncoveredWriteError(write))
     else:
         _warn(write, frame)
 

@@ -6,7 +6,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import psycopg
@@ -15,6 +18,8 @@ import pytest
 from tests.conftest import Role
 from tests.support.project import REPOSITORY, Project
 from tests.support.servers import MYSQL_VARIABLE, Server, postgres_in_environment
+
+pytestmark = pytest.mark.once
 
 PLAIN_SETTINGS = """
     from pathlib import Path
@@ -330,3 +335,46 @@ def test_the_template_runs_the_package(project: Project) -> None:
         """
     )
     assert result.stdout == "True\n"
+
+
+def test_a_program_begins_with_django_and_without_this_package(plain_project: Project) -> None:
+    plain_project.env["GREETING"] = "hello"
+    code = """
+        import os
+        import sys
+
+        print("django.db.models" in sys.modules, "appdb_router" in sys.modules)
+        print(sys.argv, sys.path[0], os.environ["GREETING"], sys.warnoptions, __name__)
+        print(sys.stdin.read())
+    """
+
+    warm = plain_project.python(code, setup=False)
+    plain_project.env["PYTHONHASHSEED"] = "1"
+    with_other_variables = plain_project.python(code, setup=False)
+
+    assert warm.stdout == "True False\n['-c']  hello ['error'] __main__\n\n"
+    assert with_other_variables.stdout == warm.stdout.replace("True", "False")
+
+
+def test_a_program_that_takes_too_long_is_ended(plain_project: Project) -> None:
+    with pytest.raises(subprocess.TimeoutExpired):
+        plain_project.python("import time\ntime.sleep(100)", timeout=0.5)
+
+    assert plain_project.python("print('next')").stdout == "next\n"
+
+
+def test_programs_that_wait_for_each_other(plain_project: Project) -> None:
+    code = """
+        import time
+        from pathlib import Path
+
+        Path({own!r}).touch()
+        while not Path({other!r}).exists():
+            time.sleep(0.01)
+    """
+
+    names = [("one", "two"), ("two", "one")]
+    codes = [dedent(code).format(own=own, other=other) for own, other in names]
+    with ThreadPoolExecutor() as threads:
+        run = partial(plain_project.python, setup=False)
+        assert [result.returncode for result in threads.map(run, codes)] == [0, 0]

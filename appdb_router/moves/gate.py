@@ -118,6 +118,11 @@ def seen_alias(label: str) -> str:
     return topology.routes.get(label, "default")
 
 
+def seen_flips(move: AppMove) -> int:
+    """Return how often the apps of ``move`` have changed their home, as this process knows."""
+    return _flips.get(move.leader, 0)
+
+
 def seen_homes() -> tuple[str, ...]:
     """Return where each app in a move is at home, as ``seen_alias`` does."""
     return tuple(seen_alias(move.leader) for move in active_moves())

@@ -14,7 +14,7 @@ from django.db import DatabaseError, connections
 
 from ..topology import AppMove
 from .errors import MoveClosedError, MoveStraddledError
-from .gate import active_moves, look_up, seen_alias
+from .gate import active_moves, look_up, seen_flips
 from .pins import Operation, current_operation, open_blocks, transaction_state
 from .refusal import is_refusal
 from .states import MoveState
@@ -52,7 +52,7 @@ def run_operation(run: Callable[[], Result], *, is_bound: bool) -> Result:
 def _repeat(run: Callable[[], Result]) -> Result:
     deadline = monotonic() + PATIENCE
     while True:
-        seen = {move: seen_alias(move.leader) for move in active_moves()}
+        seen = {move: seen_flips(move) for move in active_moves()}
         operation = Operation(_open_aliases())
         token = current_operation.set(operation)
         try:
@@ -67,21 +67,21 @@ def _repeat(run: Callable[[], Result]) -> Result:
         finally:
             current_operation.reset(token)
         before = {
-            move: alias if (state := states[move]) is None else state.alias_in(move)
-            for move, alias in seen.items()
+            move: flips if (state := states[move]) is None else state.flips
+            for move, flips in seen.items()
         }
         _wait_for_home(before, deadline, refusal)
 
 
-def _wait_for_home(before: Mapping[AppMove, str], deadline: float, refusal: DatabaseError) -> None:
-    """Return when an app is at home in another database than ``before``.
+def _wait_for_home(before: Mapping[AppMove, int], deadline: float, refusal: DatabaseError) -> None:
+    """Return when an app has changed its home more often than ``before``.
 
     On the way back the old home refuses writes a moment before the new one has the app: two
     databases cannot change in one transaction.
     """
     while True:
         now = {move: look_up(move) for move in before}
-        if any(state.alias_in(move) != before[move] for move, state in now.items()):
+        if any(state.flips != before[move] for move, state in now.items()):
             return
         is_closed = any(state.gate == "closed" for state in now.values())
         if is_closed or monotonic() >= deadline:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
-from django.db.models import Field, Model
+from django.db.models import Model
 from django.db.models.fields.related import ForeignObject, RelatedField
 
 from ..topology import label_of
@@ -93,9 +93,12 @@ def generic_foreign_keys(home: Home = home_of) -> Iterator[tuple[type[Model], st
 def joined_on_the_way(model: type[Model], path: str, home: Home = home_of) -> type[Model] | None:
     """Return the model in another database that a look-up such as ``rider__email`` joins, if any.
 
-    The relation alone does not, if it is the last step: its column is here.
+    The relation alone does not, if it is the last step and its column, or the table between, is
+    here.
     """
     current: Any = model
+    here = model
+    keys: tuple[Any, ...] = ()
     for name in path.split("__"):
         try:
             field: Any = current._meta.pk if name == "pk" else current._meta.get_field(name)
@@ -103,12 +106,20 @@ def joined_on_the_way(model: type[Model], path: str, home: Home = home_of) -> ty
             # A transform such as ``date``, or an annotation.
             return None
         if home(current) != home(model):
-            is_key = isinstance(field, Field) and field.primary_key
-            return None if is_key else current
+            return None if field in keys and home(here) == home(model) else current
         if not field.is_relation or not isinstance(field.related_model, type):
             return None
-        current = field.related_model
-    return None
+        here, current = _with_the_key(field), field.related_model
+        keys = getattr(field, "foreign_related_fields", (current._meta.pk,))
+    return current if home(here) != home(model) else None
+
+
+def _with_the_key(relation: Any) -> type[Model]:
+    """Return the model whose table says which rows belong together."""
+    through = getattr(relation.remote_field, "through", None) or getattr(relation, "through", None)
+    owner = relation.model if relation.concrete else relation.related_model
+    found: type[Model] = through or owner
+    return found
 
 
 def by_app(relations: Iterable[CrossingRelation]) -> dict[str, list[CrossingRelation]]:

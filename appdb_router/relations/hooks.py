@@ -10,7 +10,7 @@ from django.apps import apps
 
 from ..hooking import Feature, Hook, forget_managers, install
 from ..topology import Topology
-from . import deleting, generic, joins, many_to_many, schema, selecting
+from . import deleting, generic, joins, many_to_many, prefetching, schema, selecting
 
 _RELATIONS = Feature("relations across databases", "keep all apps in one database")
 _RELATED = "django.db.models.fields.related_descriptors"
@@ -53,6 +53,13 @@ _ALWAYS = (
         "__iter__",
         selecting.model_iterable,
         ("self",),
+    ),
+    Hook(
+        _RELATIONS,
+        "django.db.models.query",
+        "prefetch_one_level",
+        prefetching.prefetch_one_level,
+        ("instances", "prefetcher", "lookup", "level"),
     ),
     Hook(
         _RELATIONS,

@@ -8,9 +8,10 @@ from django.db.models import Model
 
 from ..exceptions import CrossingQueryError
 from ..moves.gate import seen_homes
+from ..signals import announced
 from ..topology import Topology, get_topology, label_of
 from .homes import asked_home_of_other, home_of, is_everywhere
-from .rewriting import explain_join, explain_subquery
+from .rewriting import join_error, subquery_error
 
 
 class _Tables:
@@ -47,7 +48,7 @@ def _current_tables() -> _Tables:
     return tables
 
 
-def _tables_away(alias: str) -> dict[str, type[Model]]:
+def tables_away(alias: str) -> dict[str, type[Model]]:
     """Return the models, by table, that live in another database than ``alias`` stands for.
 
     There are none for an alias that somebody else added.
@@ -86,7 +87,7 @@ def from_clause(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def replacement(self: Any) -> Any:
         _ask_for_others(self.query)
-        away = _tables_away(self.connection.alias)
+        away = tables_away(self.connection.alias)
         if not away.keys().isdisjoint(self.query.table_map):
             _refuse_crossing(self.query, away)
         return original(self)
@@ -98,16 +99,18 @@ def combinator_sql(original: Callable[..., Any]) -> Callable[..., Any]:
     """Return what replaces ``SQLCompiler.get_combinator_sql``: the parts of a union, say."""
 
     def replacement(self: Any, combinator: str, all: bool) -> Any:
-        away = _tables_away(self.connection.alias)
+        away = tables_away(self.connection.alias)
         models = {query.model for query in self.query.combined_queries}
         found = {model for model in models if model._meta.db_table in away}
         # All of one other database: somebody said using(), and knows.
         if found and found != models:
             names = " and ".join(sorted(f"{m._meta.label} ({home_of(m)!r})" for m in models))
-            raise CrossingQueryError(
+            text = (
                 f"No query can take the {combinator} of tables in different databases: {names}."
                 " Ask each for itself, and put the lists together."
             )
+            labels = sorted(model._meta.label for model in models)
+            raise announced(CrossingQueryError(text, tuple(labels)))
         return original(self, combinator, all)
 
     return replacement
@@ -123,5 +126,5 @@ def _refuse_crossing(query: Any, away: dict[str, type[Model]]) -> None:
     for name, source in query.alias_map.items():
         if query.alias_refcount.get(name) and source.table_name in away:
             model = away[source.table_name]
-            explain = explain_subquery if name == base else explain_join
-            raise CrossingQueryError(explain(query, name, model))
+            make_error = subquery_error if name == base else join_error
+            raise announced(make_error(query, name, model))

@@ -16,7 +16,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.models import Field, Model
 
 from ..topology import get_topology, label_of
-from .homes import canonical, home_of
+from .homes import canonical, home_of, is_routed
 
 
 class CrossingSchemaEditor(BaseDatabaseSchemaEditor):
@@ -64,10 +64,15 @@ def _with_crossing(editor: type[BaseDatabaseSchemaEditor]) -> type[BaseDatabaseS
     return type(editor.__name__, (CrossingSchemaEditor, editor), {"__module__": editor.__module__})
 
 
-def schema_editor(_original: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what replaces ``BaseDatabaseWrapper.schema_editor``."""
+def schema_editor(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what replaces ``BaseDatabaseWrapper.schema_editor``.
+
+    A database that somebody added by hand has whatever tables their router says.
+    """
 
     def replacement(self: BaseDatabaseWrapper, *args: Any, **kwargs: Any) -> Any:
+        if not is_routed(self.alias):
+            return original(self, *args, **kwargs)
         editor: Any = self.SchemaEditorClass
         return _with_crossing(editor)(self, *args, **kwargs)
 

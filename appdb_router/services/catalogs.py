@@ -153,8 +153,9 @@ def sequences(connection: BaseDatabaseWrapper, tables: Iterable[str]) -> list[Se
     found = _fetch(connection, _SEQUENCES, _names(connection, tables))
     states = dict(_states(connection, found))
     return [
-        SequenceState(table, column, sequence, *states.get(number, (None, None)), step)
+        SequenceState(table, column, sequence, following, maximum, step)
         for number, (_, column, table, sequence, step, _) in enumerate(found)
+        for following, maximum in [states.get(number, (None, None))]
     ]
 
 

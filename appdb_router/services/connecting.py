@@ -1,7 +1,7 @@
 """Connections outside of Django's own, for looking at a database and for administering it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from django.db.utils import load_backend
 
 from ..conf import direct_setting
 from ..masking import masked_error
+from .asking import waiting_for_a_server
 
 # PostgreSQL has at least one of them, and a role may be kept out of the first.
 MAINTENANCE_DATABASE = "postgres"
@@ -60,21 +61,27 @@ def separate_connection(
     wrapper = load_backend(config["ENGINE"]).DatabaseWrapper
     # By name: PostGIS looks for it among the keyword arguments.
     connection = wrapper(config, alias=alias if name is None else NO_DB_ALIAS)
-    if name is None:
-        connection.connect = partial(_connect, connection)
+    connection.connect = partial(_connect, connection, has_alias=name is None)
+    connection.execute_wrappers.append(_execute)
     try:
         yield connection
     finally:
         connection.close()
 
 
-def _connect(connection: BaseDatabaseWrapper) -> None:
+def _connect(connection: BaseDatabaseWrapper, *, has_alias: bool) -> None:
     """Open ``connection`` so that receivers of ``connection_created`` meet it by its alias.
 
     That of ``django.contrib.postgres`` queries by the alias, and would open the usual connection.
     """
-    with standing_in(connection):
+    with waiting_for_a_server(), standing_in(connection) if has_alias else nullcontext():
         type(connection).connect(connection)
+
+
+def _execute(execute: Callable[..., Any], *arguments: Any) -> Any:
+    """Let a query of a separate connection count as waiting."""
+    with waiting_for_a_server():
+        return execute(*arguments)
 
 
 @contextmanager

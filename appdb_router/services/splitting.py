@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from django.apps import apps
 from django.db.models import Model
 
-from ..relations.admin_joins import admin_joins
 from ..relations.auditing import CrossingRelation, crossing_relations, generic_foreign_keys
 from ..relations.homes import home_of, homes_in
+from ..relations.option_joins import admin_joins, ordering_joins
 from ..topology import Database, Topology, label_of
 from .reaching import display_path, reaches, read_source, statements
 from .tying import find_ties, together
@@ -71,7 +71,7 @@ class Split:
     def _read_models(self) -> None:
         relations = crossing_relations(home=self._home)
         self._relations = [item for item in relations if self._divides(item.models)]
-        joins = admin_joins(self._home)
+        joins = (*admin_joins(self._home), *ordering_joins(self._home))
         self._joins = [item for item in joins if self._divides((item.model, item.target))]
         self.crossings = tuple(map(_crossing, self._relations))
         self.admin_options = _by_label((label_of(item.model), str(item)) for item in self._joins)

@@ -9,8 +9,8 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Model
 
-from ..relations.admin_joins import AdminJoin
 from ..relations.auditing import CrossingRelation
+from ..relations.option_joins import OptionJoin
 from ..topology import Topology, label_of
 from .reaching import Statement
 
@@ -35,7 +35,7 @@ class Tie:
 def find_ties(
     topology: Topology,
     relations: Collection[CrossingRelation],
-    joins: Iterable[AdminJoin],
+    joins: Iterable[OptionJoin],
     statements: Iterable[Statement],
 ) -> tuple[Tie, ...]:
     """Return the apps that are tied, by what would cross in ``topology``.

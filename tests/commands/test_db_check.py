@@ -374,3 +374,18 @@ def test_reading_is_all_it_does(
         " shop_item_id_seq.\n" in result.stdout
     )
     assert "'default': blog_note (rows cannot be counted)" in result.stdout
+
+
+def test_work_of_this_process_is_not_taken_for_a_silent_server(
+    lean: Project, postgres: Server, database_name: Callable[[str], str]
+) -> None:
+    """All databases are asked at once, and each then waits for the migrations to be read."""
+    for alias, variable in (("main", "DATABASE_URL"), ("blog", "BLOG_DATABASE_URL")):
+        lean.env[variable] = postgres.url(database_name(alias))
+    lean.manage("db_init", "--all-apps")
+    path = lean.root / "blog/migrations/0001_initial.py"
+    path.write_text(f"import time\ntime.sleep(2.5)\n{path.read_text()}")
+
+    result = lean.manage("db_check", "--timeout=1")
+
+    assert result.stdout == "default: ok\nblog: ok\n"

@@ -341,3 +341,41 @@ class More(migrations.SeparateDatabaseAndState):
 
     assert init(project)["error"] is None
     assert "more" in postgres.tables(blog)
+
+
+WALKED = """
+    from django.core.management import call_command
+    from django.db.migrations.operations import CreateModel
+
+    walked = set()
+    usual = CreateModel.database_forwards
+
+    def watched(self, label, *arguments):
+        walked.add(label)
+        usual(self, label, *arguments)
+
+    CreateModel.database_forwards = watched
+    call_command({command}, verbosity=0)
+    print(*sorted(walked))
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "labels"),
+    [
+        ('"migrate", database="blog"', "appdb_router blog shop"),
+        ('"db_init", app=["blog"]', "appdb_router blog"),
+    ],
+    ids=["migrate", "db_init"],
+)
+def test_fact_10_operations_of_other_apps(
+    project: Project, postgres: Server, blog: str, command: str, labels: str
+) -> None:
+    """Django asks each operation of the project, where only some concern the database."""
+    project.app("shop", models=NOTE, migrations={"0001_initial": CREATE})
+    postgres.execute(f"CREATE DATABASE {blog}")
+
+    walked = project.python(WALKED.format(command=command))
+
+    assert walked.stdout.split() == labels.split()
+    assert postgres.tables(blog) == {"blog_note", *OF_ALL}

@@ -104,7 +104,7 @@ def aliases(
 def test_each_package_in_a_database_of_its_own(project: Project, aliases: dict[str, str]) -> None:
     listed = {entry["alias"]: entry["apps"] for entry in run(project, "db_list")["databases"]}
     databases = run(project, "db_init", "--all-apps", "--jobs=2")["databases"]
-    findings = run(project, "db_check", "--timeout=60")["findings"]
+    findings = run(project, "db_check")["findings"]
     errors = {item["alias"]: item["error"] or SUCCEEDS for item in databases}
     ready = [aliases[name] for name, stopped_by in OUTCOMES.items() if stopped_by == SUCCEEDS]
     agreed = json.loads(project.python(AGREEMENT % ready, timeout=120).stdout)

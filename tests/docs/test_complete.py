@@ -19,8 +19,14 @@ from appdb_router import (
     exceptions,
     outages,
     pools,
+    pytest_plugin,
+    testing,
     uncovered,
 )
+from appdb_router.moves import errors
+from appdb_router.naming import REHEARSE_VARIABLE
+from appdb_router.rehearsal import report
+from appdb_router.rehearsal.findings import Failure, Finding, Kind
 from appdb_router.services import budget
 from tests.docs.markdown import README, missing, part, read, section
 from tests.support.project import REPOSITORY, Project
@@ -139,10 +145,33 @@ def test_every_field_of_a_budget() -> None:
     assert missing(names, section(part(TEXT, "commands"), "Connections")) == []
 
 
+def test_every_part_of_a_report() -> None:
+    finding = Finding(Kind.JOIN, ("a.A", "b.B"), ("a", "b"), "", "", 0)
+    failure = Failure("test", "Error", "", 0, is_known=False)
+    document = report.Report(["a"], [finding], [failure]).as_dict()
+    names = {
+        REHEARSE_VARIABLE,
+        *document,
+        *document["findings"][0],
+        *document["findings"][0]["places"][0],
+        *document["failures"][0],
+        *map(str, Kind),
+    }
+    text = part(TEXT, "rehearsal")
+    assert missing(names, text) == []
+    rows = re.findall(r"^\| `--appdb-report FORMAT` \| (.*) \|$", text, re.M)
+    assert rows == [report.OPTION_HELP] == [pytest_plugin.OPTION_HELP]
+
+
+def test_every_helper_of_tests() -> None:
+    assert missing([*testing.__all__, "appdb_assert_num_queries"], part(TEXT, "testing")) == []
+    assert testing.__name__ in part(TEXT, "testing")
+
+
 def test_every_exception() -> None:
     names = [
         name
-        for module in (exceptions, outages, uncovered)
+        for module in (errors, exceptions, outages, uncovered)
         for name, item in vars(module).items()
         if inspect.isclass(item) and item.__module__ == module.__name__
         if issubclass(item, Exception)

@@ -53,6 +53,12 @@ def test_the_tests_named_in_the_documentation_exist() -> None:
         assert f'"{case}"' in source or not case, f"{path}::{name}[{case}]"
 
 
+def test_each_fact_about_migrations_has_its_row_and_a_test() -> None:
+    rows = re.findall(r"^\| (\d+) \|.*\|.*\|(.*)\|$", read(STOCK_DJANGO), re.M)
+    assert [int(number) for number, _ in rows] == list(range(1, 12))
+    assert all("::test_" in tests for _, tests in rows)
+
+
 def test_unreleased_changes_stand_on_top() -> None:
     headings = re.findall(r"^## (.+)$", read(CHANGELOG), re.M)
     assert headings[0] == "[Unreleased]"

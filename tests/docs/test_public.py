@@ -53,6 +53,7 @@ def test_what_a_command_calls_is_public() -> None:
     assert called <= PUBLIC.keys()
 
 
+@pytest.mark.once
 @pytest.mark.slow
 def test_one_page_shows_every_public_name_and_no_other(tmp_path: Path) -> None:
     source = tmp_path / "docs" / "reference"

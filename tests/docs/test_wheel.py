@@ -13,7 +13,7 @@ from tests.docs.walkthrough import run, without_databases
 from tests.support.project import REPOSITORY
 
 # Building and installing ask the package index.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.once, pytest.mark.slow, pytest.mark.timeout(600)]
 
 PROJECT_NAME = "django-appdb-router"
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.facts import ask
 from tests.support.project import Project
+from tests.support.servers import Server
 from tests.support.shop import PRELUDE, shop_project
 
 HEAD = (
@@ -423,12 +424,12 @@ def test_what_differs_is_found(
     tag = "00000000000000007000000000000000"
     if source != "sqlite":
         tag = "00000000-0000-0000-7000-000000000000"
-    more = [
-        ["10", "27", [20, 28], [10, 2]],
-        ["27", "37", [28, 38], [10, 0]],
-        ["37", "47", [38, 48], [10, 0]],
-        ["47", "57", [48, 58], [10, 0]],
-        ["57", None, [58, 60], [2, 0]],
+    more: list[tuple[str, str | None, range, tuple[int, int]]] = [
+        ("10", "27", range(20, 28), (10, 2)),
+        ("27", "37", range(28, 38), (10, 0)),
+        ("37", "47", range(38, 48), (10, 0)),
+        ("47", "57", range(48, 58), (10, 0)),
+        ("57", None, range(58, 60), (2, 0)),
     ]
     assert facts.pop("words") == (
         [[["-", "Z", "_"]], [["-", "Z", "_", "a", "a b", "ab", "b", "ö"]]]
@@ -440,7 +441,7 @@ def test_what_differs_is_found(
             [
                 [lower],
                 upper and [upper],
-                [str(number) for number in range(*keys)],
+                [str(number) for number in keys],
                 [*(counts if is_first else reversed(counts)), False],
             ]
             for lower, upper, keys, counts in more
@@ -471,6 +472,50 @@ def test_what_differs_is_found(
         "inside of a transaction": [["1"]],
         "stopped": ["The comparison was stopped before its end.", 130],
     }
+
+
+def test_databases_with_other_encodings_and_collations(
+    project: Project,
+    request: pytest.FixtureRequest,
+    database_name: Callable[[str], str],
+    postgres: Server,
+) -> None:
+    """Where the servers write the same text in other bytes, it is the same text."""
+    shop = shop_project(project, request, database_name, MODELS, "postgres")
+    name = database_name("latin")
+    postgres.execute(
+        f"CREATE DATABASE {postgres.quote(name)} TEMPLATE template0 ENCODING 'LATIN1'"
+        " LC_COLLATE 'C' LC_CTYPE 'C'"
+    )
+    shop.env["OTHER_DATABASE_URL"] = postgres.url(name)
+
+    facts = ask(
+        shop,
+        HEAD
+        + """
+Item, Word = map(apps.get_app_config("shop").get_model, ("Item", "Word"))
+item, word = tables = moved("Item"), moved("Word")
+for alias in ("default", "other"):
+    create(alias, Item, Word)
+    with one(alias) as connection:
+        for number, text in enumerate(("ä", "B", "a", "é", "Z", "_")):
+            Item.objects.using(alias).create(id=number, text=text)
+            Word.objects.using(alias).create(word=text, count=1)
+
+@fact("equal")
+def _():
+    return compare(tables, chunk_rows=2)
+
+@fact("different")
+def _():
+    with one("other"):
+        Item.objects.using("other").filter(text="é").update(text="e")
+        Word.objects.using("other").filter(word="ä").update(count=2)
+    return [item[3] for item in compare(tables, chunk_rows=2)]
+""",
+    )
+
+    assert facts == {"equal": [], "different": [["3"], ["ä"]]}
 
 
 def test_a_comparison_ends_when_it_is_told_to(

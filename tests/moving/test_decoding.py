@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.facts import ask
-from tests.support.shop import PRELUDE, shop_project
 from tests.support.project import Project
 from tests.support.servers import Server
+from tests.support.shop import PRELUDE, shop_project
 
 MODELS = """
 class Item(models.Model):

@@ -261,6 +261,7 @@ TABLES = (
     "CREATE TABLE part (id bigint PRIMARY KEY,"
     " thing_id bigint REFERENCES thing ON DELETE SET NULL)",
     "CREATE TABLE mark (owner_id bigint PRIMARY KEY REFERENCES owner ON DELETE CASCADE)",
+    "CREATE TABLE sign (mark_id bigint PRIMARY KEY REFERENCES mark ON DELETE CASCADE)",
 )
 for alias in ("default", "other"):
     with one(alias) as connection:
@@ -269,7 +270,7 @@ for alias in ("default", "other"):
 with one() as giver:
     tables = [
         MovedTable(Item, name, tuple(stored.columns), stored.key)
-        for name in ("owner", "thing", "part", "mark")
+        for name in ("owner", "thing", "part", "mark", "sign")
         if (stored := stored_table(giver, name))
     ]
     capture_changes(tables, giver, "shop", TOKEN)
@@ -293,6 +294,7 @@ def _():
         "INSERT INTO thing VALUES (1, 1, 'a'), (2, 1, 'b'), (3, 2, 'c')",
         "INSERT INTO part VALUES (1, 1), (2, 1), (3, 2)",
         "INSERT INTO mark VALUES (1), (2)",
+        "INSERT INTO sign VALUES (1), (2)",
     )[0]
 
 @fact("updated")
@@ -323,9 +325,19 @@ def _():
         "UPDATE owner SET slug = 'y' WHERE id = 4",
     )
 
+@fact("all of it, and exchanged")
+def _():
+    return replay(
+        'INSERT INTO appdb_router_row_change (label, "table") VALUES ($$shop$$, $$owner$$)',
+        "UPDATE owner SET slug = 'z' WHERE id = 4", "UPDATE owner SET slug = 'y' WHERE id = 5",
+        "UPDATE owner SET slug = 'x' WHERE id = 4", limit=None,
+    )
+
 @fact("truncated")
 def _():
-    return replay("TRUNCATE owner, thing, part, mark", "INSERT INTO owner (slug) VALUES ('n')")
+    return replay(
+        "TRUNCATE owner, thing, part, mark, sign", "INSERT INTO owner (slug) VALUES ('n')"
+    )
 """,
     )
 
@@ -335,4 +347,5 @@ def _():
     assert facts["moved and deleted"][0] == []
     assert facts["exchanged"][0][0] == []
     assert facts["exchanged"][1][0] == []
+    assert facts["all of it, and exchanged"][0] == []
     assert facts["truncated"][0] == []

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from tests.support.moving import made
+from tests.support.moved_rows import made
 from tests.support.project import Project
 from tests.support.servers import Server
 

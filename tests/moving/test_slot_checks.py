@@ -8,9 +8,9 @@ import pytest
 
 from tests.support.embedded import Cluster
 from tests.support.facts import ask
-from tests.support.shop import PRELUDE, shop_project
 from tests.support.project import Project
 from tests.support.servers import Server
+from tests.support.shop import PRELUDE, shop_project
 
 MODELS = """
 class Plain(models.Model):

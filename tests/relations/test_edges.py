@@ -113,6 +113,28 @@ def _():
     install(hooks())
     return before == [hook.find() for hook in hooks()]
 
+@operation("prefetching by somebody's own manager")
+def _():
+    from operator import attrgetter
+
+    class Writers:
+        def __get__(self, instance, owner):
+            return self
+
+        def is_cached(self, instance):
+            return False
+
+        def get_prefetch_querysets(self, instances, querysets=None):
+            people = querysets[0] if querysets else Person.objects.using(instances[0]._state.db)
+            people = people.filter(pk__in=[post.author_id for post in instances])
+            return people, attrgetter("pk"), attrgetter("author_id"), True, "writer", True
+
+    Post.writers = Writers()
+    posts = Post.objects.order_by("title")
+    own = posts.prefetch_related("writers")
+    passed = posts.prefetch_related(Prefetch("writers", Person.objects.filter(name="ann")))
+    return [[post.writer and post.writer.name for post in found] for found in (own, passed)]
+
 @operation("a note that somebody else has carried out")
 def _():
     return carry_out("people", 0).done
@@ -152,6 +174,7 @@ EXPECTED: dict[str, Any] = {
     "an object of a database that was added by hand": False,
     "the words of a note": "2 rows deleted, for a.B.c",
     "hooks that are there already": True,
+    "prefetching by somebody's own manager": [["ann", "bob"], ["ann", None]],
     "a note that somebody else has carried out": 0,
     "fetching too many": (
         "TooManyRowsError: More than 2 rows of people.Person match, too many for a query in two"
@@ -168,7 +191,7 @@ PARTS = {
     "beside a condition without a name": "fetch_ids(Person.objects.filter(name=…))",
     "from the other side": (
         "as filter(posts_read__title=…) asks. Ask in two steps: ids ="
-        " fetch_ids(Post.objects.filter(title=…)); Person.objects.filter(posts_read__in=ids)"
+        " fetch_ids(Post.objects.filter(title=…), 'readers'); Person.objects.filter(pk__in=ids)"
     ),
     "by the key of the other side": (
         "ids = fetch_ids(Post.readers.through.objects.filter(post=…), 'person');"

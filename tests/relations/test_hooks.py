@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.relations.conftest import Tied
 from tests.support.project import Project
 
-ALL, FOR_CONTENT_TYPES = 13, 3
+ALL, FOR_CONTENT_TYPES = 14, 3
 LISTED = """
 from appdb_router.relations.hooks import hooks
 for hook in hooks():

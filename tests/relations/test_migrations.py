@@ -126,6 +126,36 @@ def test_changes_of_both_sides(
     assert "id" in constraints(project, "people", "people_human")
 
 
+ARCHIVE = """
+DATABASES["archive"] = {
+    "ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "archive.sqlite3",
+}
+DATABASE_ROUTERS.insert(0, "archiving.Router")
+"""
+ROUTER = """
+class Router:
+    def allow_migrate(self, db, label, **hints):
+        return db == "archive" or None
+"""
+
+
+def test_a_database_that_was_added_by_hand(project: Project) -> None:
+    crossing.write(
+        project, crossing.urls(lambda label: f"sqlite:///{project.root / label}.sqlite3")
+    )
+    project.settings_extra = ARCHIVE
+    project.write("archiving.py", ROUTER)
+    write(project, CHANGES)
+
+    project.manage("migrate", "--database=archive", "--verbosity=0")
+
+    # All its tables are together, so it is altered, and has constraints, as Django does it.
+    changed = constraints(project, "archive", "blog_post")
+    assert changed["checker_id"] == [True, True]
+    assert changed["author_id"] == [True, True]
+    assert "left_id" not in constraints(project, "archive", "blog_note")
+
+
 def places(
     project: Project,
     request: pytest.FixtureRequest,

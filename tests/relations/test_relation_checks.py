@@ -154,41 +154,136 @@ def test_without_content_types(split: Project) -> None:
 
 ADMIN = """
 from django.contrib import admin
+from django.db.models import F
 from django.db.models.functions import Lower
-from blog.models import Post
+from blog.models import Comment, Note, Post
+from people.models import Badge, Person
+
+def a_function(post):
+    return post.title
+
+@admin.display(ordering="-author__born")
+def born(post):
+    return post.author.born
+
+Post.born = property(born)
+
+class Own(admin.SimpleListFilter):
+    title = parameter_name = "own"
+
+    def lookups(self, request, model_admin):
+        return [("a", "a")]
+
+    def queryset(self, request, queryset):
+        return queryset
 
 @admin.register(Post)
 class PostAdmin(admin.ModelAdmin):
-    list_display = ["title", "author"]
+    list_display = ["title", "author", "shown", "born", "title_length", a_function, "__str__"]
     search_fields = ["title", "=author__name", "author__pk", "author__name__first_char"]
-    ordering = ["-author__name", "author", "nobody", "title__lower", Lower("title")]
+    ordering = ["-author__name", "author", "author_id", "nobody", "title__lower", Lower("title"),
+                F("author__born").desc(), F("author"), "pk"]
     date_hierarchy = "author__born"
-    list_filter = ["author", "editor__name", ("author", admin.RelatedFieldListFilter)]
+    list_filter = ["author", "readers", "editor__name", ("author", admin.RelatedFieldListFilter),
+                   ("author", admin.RelatedOnlyFieldListFilter), Own,
+                   ("author__born", admin.DateFieldListFilter)]
+
+    @admin.display(ordering="author__name")
+    def shown(self, post):
+        return post.author.name
+
+@admin.register(Comment)
+class CommentAdmin(admin.ModelAdmin):
+    list_display = ["mood", "post", "post__author", "id"]
+    list_filter = [("post", admin.RelatedOnlyFieldListFilter),
+                   ("post__author", admin.RelatedOnlyFieldListFilter)]
+    sortable_by = ["mood", "post__author"]
+
+@admin.register(Note)
+class NoteAdmin(admin.ModelAdmin):
+    search_fields = ["person__name", "person__id"]
+
+@admin.register(Person)
+class PersonAdmin(admin.ModelAdmin):
+    list_filter = ["posts", "posts_read__id", "badge"]
 """
+FOUND = {
+    ("date_hierarchy", "Post", "'author__born'"),
+    ("list_filter", "Comment", "'post__author' with RelatedOnlyFieldListFilter"),
+    ("list_filter", "Person", "'posts'"),
+    ("list_filter", "Person", "'posts_read__id'"),
+    ("list_filter", "Post", "'author' with RelatedOnlyFieldListFilter"),
+    ("list_filter", "Post", "'author__born'"),
+    ("list_filter", "Post", "'editor__name'"),
+    ("ordering", "Post", "'author', and so Meta.ordering of people.Person"),
+    ("ordering", "Post", "'author__born'"),
+    ("ordering", "Post", "'author__name'"),
+    ("search_fields", "Note", "'person__id'"),
+    ("search_fields", "Post", "'author__name'"),
+    ("search_fields", "Post", "'author__name__first_char'"),
+}
+CLICKED = [
+    ("Comment", "'post__author', and so Meta.ordering of people.Person"),
+    ("Post", "'author', and so Meta.ordering of people.Person"),
+    ("Post", "'author__born'"),
+    ("Post", "'author__name'"),
+]
 
 
 def test_the_admin(split: Project) -> None:
     split.installed_apps.append("django.contrib.admin")
+    split.app("people", models=crossing.PEOPLE)
+    split.app("blog", models=crossing.BLOG, files={"admin.py": ADMIN})
+
+    found = messages(split)
+
+    labels = {"Person": "people.Person"}
+    assert sorted(text for kind, text in found if kind == "E004") == sorted(
+        f"{option} of the admin of {labels.get(model, f'blog.{model}')} has {path}, a column in"
+        " another database, and no query can join the two."
+        for option, model, path in FOUND
+    )
+    assert sorted(text for kind, text in found if kind == "W010") == [
+        f"list_display of the admin of blog.{model} has {path}, a column in another database, by"
+        " which no query can sort when the column is clicked."
+        for model, path in CLICKED
+    ]
+
+
+def test_what_models_are_ordered_by(split: Project) -> None:
     split.app(
         "people",
         models="""
         class Person(models.Model):
             name = models.CharField(max_length=9)
-            born = models.DateTimeField()
+
+            class Meta:
+                ordering = ["name"]
         """,
     )
-    split.app("blog", models=crossing.BLOG, files={"admin.py": ADMIN})
+    split.app(
+        "blog",
+        models="""
+        class Post(models.Model):
+            author = models.ForeignKey("people.Person", models.CASCADE)
 
-    found = [text for kind, text in messages(split) if kind == "E004"]
+            class Meta:
+                ordering = ["author_id", "-author__name", models.F("author__name").asc(), "author"]
 
+        class Comment(models.Model):
+            post = models.ForeignKey(Post, models.CASCADE)
+
+            class Meta:
+                ordering = ["post"]
+        """,
+    )
+
+    found = [text for kind, text in messages(split) if kind == "E005"]
+
+    column = "a column in another database, so every query fails that is not sorted otherwise."
+    because = ", and so Meta.ordering of people.Person"
     assert sorted(found) == [
-        f"{option} of the admin of blog.Post has {path!r}, a column in another database, and no"
-        " query can join the two."
-        for option, path in (
-            ("date_hierarchy", "author__born"),
-            ("list_filter", "editor__name"),
-            ("ordering", "author__name"),
-            ("search_fields", "author__name"),
-            ("search_fields", "author__name__first_char"),
-        )
+        f"Meta.ordering of blog.Post has 'author'{because}, {column}",
+        f"Meta.ordering of blog.Post has 'author__name', {column}",
+        f"Meta.ordering of blog.Post has 'author__name', {column}",
     ]

@@ -136,3 +136,33 @@ def test_the_help_says_so(project: Project, command: str, text: str) -> None:
     shown = " ".join(project.manage(command, "--help").stdout.split())
 
     assert f"Specifies the database to use. {text}" in shown
+
+
+CACHE = """
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache_table",
+    },
+}
+"""
+
+
+def test_the_table_of_a_cache_is_where_the_cache_looks(blog: Project) -> None:
+    blog.settings_extra = CACHE
+
+    blog.manage("createcachetable")
+    # It is nowhere else, also if that is asked for.
+    blog.manage("createcachetable", "--database=blog")
+
+    found = blog.python(
+        """
+        from django.core.cache import cache
+        from django.db import connections
+
+        cache.set("key", "value")
+        for alias in ("default", "blog"):
+            print("cache_table" in connections[alias].introspection.table_names(), end=" ")
+        print(cache.get("key"))
+        """
+    )
+    assert found.stdout == "True False value\n"

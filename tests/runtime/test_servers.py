@@ -18,7 +18,7 @@ from tests.support.load.writing import writes, wrong_answers, wrong_rows
 from tests.support.project import Project
 from tests.support.servers import Server
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 
 CLIENTS = 8
 WORKERS = 2

@@ -4,10 +4,12 @@ Repositories have a module of their own beside this one.
 """
 
 import re
+from argparse import ArgumentParser
 from collections.abc import Collection, ItemsView, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any, assert_type
+from unittest import TestSuite
 
 from django.core.exceptions import FieldError
 from django.db import OperationalError, models
@@ -30,6 +32,7 @@ from appdb_router.exceptions import (
     TooManyRowsError,
     UnknownLabelError,
 )
+from appdb_router.moves.errors import MoveClosedError, MoveStraddledError
 from appdb_router.outages import CircuitOpenError, DatabaseUnavailableError
 from appdb_router.registry import (
     AppDatabase,
@@ -42,7 +45,9 @@ from appdb_router.registry import (
     register_database,
     unregister_database,
 )
+from appdb_router.rehearsal.runner import RehearsalRunner
 from appdb_router.routers import AppDatabaseRouter
+from appdb_router.running import declare_test_run
 from appdb_router.services.budget import (
     Budget,
     Demand,
@@ -79,7 +84,8 @@ from appdb_router.services.tying import Tie
 from appdb_router.services.verifying import verify
 from appdb_router.services.weighing import Precision, TableSize, Weight
 from appdb_router.sessions import AppSession, aclose_all, get_app_session
-from appdb_router.topology import Database, Topology, get_topology
+from appdb_router.testing import assert_num_queries, databases_for
+from appdb_router.topology import AppMove, Database, Topology, get_topology
 from appdb_router.transaction import Atomic, allow_writes, atomic, on_all_commits, on_commit
 from appdb_router.two_steps import fetch_ids
 from appdb_router.uncovered import (
@@ -183,6 +189,7 @@ def of_routing(router: AppDatabaseRouter, trip: Trip, user: User) -> None:
     assert_type(router.allow_relation(trip, user), bool | None)
     assert_type(router.allow_migrate("default", "driver", model_name="trip"), bool)
     AppDatabaseRouter(get_topology())
+    assert_type(get_topology().routed_aliases, frozenset[str])
 
 
 def of_the_debug_filter(request: HttpRequest, frame: FrameType) -> None:
@@ -231,6 +238,21 @@ def of_topology() -> None:
     assert_type((database.source_kind, database.source_name), tuple[str, str])
     assert_type(database.labels, tuple[str, ...])
     assert_type(database.is_shared, bool)
+
+
+def of_moves(straddled: MoveStraddledError, closed: MoveClosedError) -> None:
+    topology = get_topology()
+    assert_type(topology.moves, Mapping[str, AppMove])
+    assert_type(topology.aliases_of("driver"), tuple[str, ...])
+    assert_type(topology.has_tables("driver", "default"), bool)
+    move = topology.moves["driver"]
+    assert_type((move.leader, move.variable), tuple[str, str])
+    assert_type((move.labels, move.aliases), tuple[tuple[str, ...], tuple[str, ...]])
+    assert_type((move.source, move.target, move.is_finalized), tuple[str, str, bool])
+    assert_type(topology.with_home(move, move.target, is_finalized=True), Topology)
+    both: list[OperationalError] = [straddled, closed]
+    assert both
+    assert_type((straddled.label, closed.label), tuple[str, str])
 
 
 def of_outages(error: CircuitOpenError) -> None:
@@ -328,6 +350,9 @@ def of_probing_and_listing() -> None:
     for entry in list_databases(get_topology(), states):
         assert_type(entry, Entry)
         assert_type(entry.database, Database)
+        assert_type(
+            entry.move and (entry.move.source, entry.move.phase), tuple[str, str | None] | None
+        )
         assert_type((entry.engine, entry.url, entry.source), tuple[str, str, str])
         assert_type(entry.probe, Probe | None)
         assert_type(entry.as_dict(), dict[str, Any])
@@ -418,6 +443,32 @@ def of_reaching(statement: Statement, reach: Reach) -> None:
     assert_type((reach.asks_for, reach.is_dependency), tuple[str, bool])
     assert_type((reach.path, reach.line), tuple[str | None, int | None])
     assert_type(reach.as_dict(), dict[str, Any])
+
+
+def of_tests(error: CrossingQueryError) -> None:
+    declare_test_run()
+    assert_type(databases_for(Trip, "accounts"), set[str])
+    with assert_num_queries({Trip: 1, "accounts": 0}) as nothing:
+        assert_type(nothing, None)
+    assert_type(error.models, tuple[str, ...])
+
+
+class Runner(RehearsalRunner):
+    def get_databases(self, suite: TestSuite) -> Any:
+        return super().get_databases(suite)
+
+    def get_resultclass(self) -> Any:
+        return super().get_resultclass()
+
+    def run_checks(self, databases: Any) -> None:
+        super().run_checks(databases)
+
+    def suite_result(self, suite: TestSuite, result: Any, **kwargs: Any) -> int:
+        return super().suite_result(suite, result, **kwargs)
+
+    @classmethod
+    def add_arguments(cls, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
 
 
 def of_mistakes(model: type[models.Model]) -> None:

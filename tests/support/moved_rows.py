@@ -8,6 +8,8 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from django.db import transaction
+
 from tests.support.project import Project
 from tests.support.servers import Server
 
@@ -87,3 +89,27 @@ def move_rows(source: Any, target: Any, *, token: str = TOKEN, **options: Any) -
     put_parts_back(tables, target, token, report=lambda *_: None)
     set_sequences(tables, source, target)
     return told
+
+
+def fresh(source: Any, target: Any) -> None:
+    """Delete all rows, and what is written down of a move."""
+    for connection in (source, target):
+        with connection.constraint_checks_disabled(), transaction.atomic(using=connection.alias):
+            names = connection.introspection.table_names()
+            for name in sorted(
+                names, key=lambda name: ("owner" not in name, "friends" not in name)
+            ):
+                run(connection, f"DELETE FROM {connection.ops.quote_name(name)}")
+
+
+def run(connection: Any, statement: str) -> None:
+    """Execute a statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def value(connection: Any, statement: str) -> Any:
+    """Return the only value of a query."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchone()[0]

@@ -180,15 +180,17 @@ def _copy(giver, taker):
                 )
 
 
-def _flip(before=None):
+def _flip():
     move = Move.objects.using(SOURCE).get()
     ends = (SOURCE, TARGET) if move.home == "source" else (TARGET, SOURCE)
     giver, taker = ends
     move.home = "target" if move.home == "source" else "source"
     move.flips += 1
+    if giver != SOURCE:
+        # The flip of a rollback is not one transaction, so writers wait.
+        Move.objects.using(SOURCE).update(gate="waiting")
     with ExitStack() as stack:
         if connections[giver].vendor == "postgresql":
-            # The flip of a rollback is not one transaction; here it is done as if.
             stack.enter_context(transaction.atomic(using=giver))
             execute(giver, f"LOCK TABLE {', '.join(TABLES)} IN SHARE ROW EXCLUSIVE MODE")
         _copy(giver, taker)

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import dedent
 
+from tests.support.warm import warm_python
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 DEFAULT_APPS = (
@@ -106,7 +108,8 @@ class Project:
     """A project under test.
 
     The attributes may be changed at any time: the settings module is written anew before every
-    subprocess, unless `settings` replaces the template.
+    subprocess, unless `settings` replaces the template. A program that is run to its end begins
+    with Django imported, unless `warm` is false.
     """
 
     def __init__(self, root: Path) -> None:
@@ -117,6 +120,8 @@ class Project:
         self.settings_extra = ""
         self.settings: str | None = None
         self.env: dict[str, str] = {}
+        # Forking is safe on Linux.
+        self.warm = sys.platform == "linux"
         self._python_path: list[str] = [str(REPOSITORY)]
         self.write("manage.py", MANAGE)
         self.write("urls.py", "urlpatterns = []\n")
@@ -174,7 +179,7 @@ class Project:
         timeout: float = 60,
     ) -> subprocess.CompletedProcess[str]:
         """Run `manage.py` to its end; a non-zero exit code is an error if `check` is true."""
-        return self._run(["manage.py", *args], check=check, input_=input, timeout=timeout)
+        return self._run(["manage.py", *args], check=check, text=input or "", timeout=timeout)
 
     def python(
         self, code: str, *, setup: bool = True, check: bool = True, timeout: float = 60
@@ -182,6 +187,12 @@ class Project:
         """Run code in the project, after `django.setup()` if `setup` is true."""
         prelude = "import django\ndjango.setup()\n" if setup else ""
         return self._run(["-c", prelude + dedent(code)], check=check, timeout=timeout)
+
+    def module(
+        self, name: str, *args: str, check: bool = True, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a module in the project, as `python -m` does."""
+        return self._run(["-m", name, *args], check=check, timeout=timeout)
 
     def makemigrations(self, *labels: str) -> None:
         """Write the migrations that the models ask for."""
@@ -209,24 +220,31 @@ class Project:
         }
 
     def _run(
-        self,
-        arguments: Sequence[str],
-        *,
-        check: bool,
-        timeout: float,
-        input_: str | None = None,
+        self, arguments: Sequence[str], *, check: bool, timeout: float, text: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        result = subprocess.run(
-            self._command(arguments),
-            cwd=self.root,
-            env=self.environment(),
-            # An empty input, so that a question nobody expected fails instead of waiting.
-            input=input_ or "",
-            capture_output=True,
-            encoding="utf-8",
+        command = self._command(arguments)
+        environment = self.environment()
+        # An empty input, so that a question nobody expected fails instead of waiting.
+        finished = self.warm and warm_python(frozenset(bare_environment().items())).run(
+            arguments,
+            folder=self.root,
+            environment=environment,
+            text=text,
             timeout=timeout,
-            check=False,
         )
+        if finished:
+            result = subprocess.CompletedProcess(command, *finished)
+        else:
+            result = subprocess.run(
+                command,
+                cwd=self.root,
+                env=environment,
+                input=text,
+                capture_output=True,
+                encoding="utf-8",
+                timeout=timeout,
+                check=False,
+            )
         if check and result.returncode != 0:
             raise AssertionError(describe(result))
         return result

@@ -149,7 +149,7 @@ def go_around(connections: list[Any], values: dict[str, list[Any]]) -> tuple[int
         tables = moved_tables(["fleet"], giver)
         refused += remove_misfits(thing, tables, giver, taker)
         # Nothing was written, whether refused or not.
-        assert not thing.objects.using(taker.alias).exists()  # noqa: S101
+        assert not thing.objects.using(taker.alias).exists()
         transfer(tables, giver, taker)
         compare(thing, giver.alias, taker.alias)
     return thing.objects.using(TRIP[-1]).count(), refused
@@ -193,7 +193,7 @@ def remove_misfits(thing: Any, tables: Any, giver: Any, taker: Any) -> int:
     removed = 0
     while misfits := find_misfits(tables, giver, taker, report=lambda *_: None):
         keys = {int(key) for text in misfits for key in re.findall(r"with the key '(\d+)'", text)}
-        assert keys, misfits  # noqa: S101
+        assert keys, misfits
         for key in keys:
             thing.objects.using(giver.alias).filter(parent_id=key).update(parent_id=None)
             thing.friends.through.objects.using(giver.alias).filter(from_thing_id=key).delete()
@@ -224,9 +224,9 @@ def compare(thing: Any, giver: str, taker: str) -> None:
             for alias in (giver, taker)
         )
         different = [pair for pair in zip(before, after, strict=True) if pair[0] != pair[1]]
-        assert not different, (giver, taker, different)  # noqa: S101
+        assert not different, (giver, taker, different)
     created = thing.objects.using(taker).create()
-    assert created.id > thing.objects.using(taker).exclude(id=created.id).order_by("-id").first().id  # noqa: S101
+    assert created.id > thing.objects.using(taker).exclude(id=created.id).order_by("-id").first().id
     created.delete()
 
 

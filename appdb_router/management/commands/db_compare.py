@@ -68,10 +68,9 @@ class Command(BaseCommand):
                 found = compare_app(label, source, target, timeout=timeout, stop=stop.event)
         except UnknownLabelError as error:
             raise CommandError(str(error), returncode=_USAGE) from None
-        except MoveError as error:
-            raise CommandError(str(error), returncode=stop.exit_code or error.exit_code) from None
         except DatabaseOperationError as error:
-            raise CommandError(str(error), returncode=_FAILED) from None
+            code = error.exit_code if isinstance(error, MoveError) else _FAILED
+            raise CommandError(str(error), returncode=stop.exit_code or code) from None
         if format == "json":
             self.stdout.write(json.dumps(found.as_dict(), indent=2))
         else:

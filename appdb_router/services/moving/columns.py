@@ -53,7 +53,8 @@ _POSTGRESQL_COLUMNS = """
         SELECT base.domain, t.typbasetype FROM base JOIN pg_type t ON t.oid = base.oid
         WHERE t.typtype = 'd'
     )
-    SELECT a.attname, t.typname || coalesce('(' || nullif(a.atttypmod, -1) || ')', '')
+    SELECT a.attname, t.typname
+               || coalesce(substring(format_type(a.atttypid, a.atttypmod) FROM '[(].*[)]'), '')
                || coalesce((SELECT ' ' || array_agg(enumlabel ORDER BY enumsortorder)::text
                             FROM pg_enum WHERE enumtypid IN (t.oid, t.typelem)), ''),
            NOT a.attnotnull, a.attgenerated <> '',

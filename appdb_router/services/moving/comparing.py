@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from threading import Event
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -146,10 +147,17 @@ class _Comparison:
 
     def _fresh(self) -> Iterator[Range]:
         lower = None
-        while upper := next_boundary(self._table, self._both.giver, lower, self._chunk_rows):
+        for upper in self._boundaries(self._both.giver, None):
             yield lower, upper
             lower = upper
         yield lower, None
+
+    def _boundaries(self, connection: BaseDatabaseWrapper, lower: Key | None) -> Iterator[Key]:
+        """Yield the key of each so many rows behind ``lower`` that ``connection`` has."""
+        giver, table = self._both.giver, self._table
+        found = lower and translated(table, [lower], giver, connection)[0]
+        while found := next_boundary(table, connection, found, self._chunk_rows):
+            yield translated(table, [found], connection, giver)[0]
 
     def _compare(self, part: Part, *, is_first: bool = True) -> Iterator[Difference]:
         ours, theirs = self._totals(part)
@@ -165,16 +173,11 @@ class _Comparison:
 
     def _split(self, part: Part, ours: Total, theirs: Total) -> Iterator[Part]:
         """Yield ranges of which none has too many rows of the side that has more of them."""
-        both, table = self._both, self._table
-        is_ours = ours.rows >= theirs.rows
-        connection = both.giver if is_ours else both.taker
+        giver, taker = self._both.giver, self._both.taker
+        connection = giver if ours.rows >= theirs.rows else taker
         lower = part.lower
-        for _ in range(max(ours.rows, theirs.rows) // self._chunk_rows):
-            behind = lower and translated(table, [lower], both.giver, connection)[0]
-            found = next_boundary(table, connection, behind, self._chunk_rows)
-            if found is None:
-                break
-            [upper] = translated(table, [found], connection, both.giver)
+        number = max(ours.rows, theirs.rows) // self._chunk_rows
+        for upper in islice(self._boundaries(connection, lower), number):
             yield Part(lower, upper)
             lower = upper
         yield Part(lower, part.upper)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
 from typing import Any
@@ -13,6 +14,7 @@ from ...exceptions import MoveError
 from ...models import MovedChunk, MovedTableState
 from ..weighing import weigh
 from .keys import Key, next_boundary, quoted
+from .kinds import VALUE_ERRORS
 from .passing import passing
 from .raw_copying import Carried, carry
 from .rows import read_rows, write_rows
@@ -106,26 +108,27 @@ def copy_table(
         return
     total = rows_and_bytes(table, giver)[0]
     throttle = Throttle(options.rate_limit, stop)
-    for number, lower, upper in _chunks(table, giver, taker, token, options.chunk_rows):
-        if stop.is_set():
-            raise MoveError(f"Stopped while {table.name!r} was copied.", STOPPED)
-        with transaction.atomic(using=taker.alias), passing(taker, token):
-            _set_commit(taker, is_synchronous=upper is None)
-            carried = _carry(table, giver, taker, lower, upper, options, throttle)
-            MovedChunk.objects.using(taker.alias).create(
-                token=token,
-                table=table.name,
-                number=number,
-                lower=lower,
-                upper=upper,
-                rows=carried.rows,
-                bytes=carried.bytes,
-                digest=carried.digest,
-            )
-            if upper is None:
-                state.is_copied = True
-                state.save(using=taker.alias, update_fields=["is_copied"])
-        report(Copied(table.name, carried.rows, carried.bytes, total))
+    with _explained(table):
+        for number, lower, upper in _chunks(table, giver, taker, token, options.chunk_rows):
+            if stop.is_set():
+                raise MoveError(f"Stopped while {table.name!r} was copied.", STOPPED)
+            with transaction.atomic(using=taker.alias), passing(taker, token):
+                _set_commit(taker, is_synchronous=upper is None)
+                carried = _carry(table, giver, taker, lower, upper, options, throttle)
+                MovedChunk.objects.using(taker.alias).create(
+                    token=token,
+                    table=table.name,
+                    number=number,
+                    lower=lower,
+                    upper=upper,
+                    rows=carried.rows,
+                    bytes=carried.bytes,
+                    digest=carried.digest,
+                )
+                if upper is None:
+                    state.is_copied = True
+                    state.save(using=taker.alias, update_fields=["is_copied"])
+            report(Copied(table.name, carried.rows, carried.bytes, total))
 
 
 def copy_whole(
@@ -138,7 +141,7 @@ def copy_whole(
     """
     for connection in (giver, taker):
         settle(connection)
-    with transaction.atomic(using=taker.alias):
+    with _explained(table), transaction.atomic(using=taker.alias):
         [name] = quoted(taker, [table.name])
         with taker.cursor() as cursor:
             cursor.execute(f"DELETE FROM {name}")  # noqa: S608
@@ -197,13 +200,19 @@ def _carry(
     options: CopyOptions,
     throttle: Throttle,
 ) -> Carried:
+    if giver.vendor == taker.vendor == "postgresql":
+        digest = options.digest
+        return carry(table, giver, taker, lower, upper, digest=digest, spend=throttle.spend)
+    rows = _Counted(read_rows(table, giver, lower=lower, upper=upper), throttle)
+    return Carried(write_rows(table, taker, rows), rows.bytes)
+
+
+@contextmanager
+def _explained(table: MovedTable) -> Iterator[None]:
+    """Raise ``MoveError`` for what the rows are refused for, without the servers' own messages."""
     try:
-        if giver.vendor == taker.vendor == "postgresql":
-            digest = options.digest
-            return carry(table, giver, taker, lower, upper, digest=digest, spend=throttle.spend)
-        rows = _Counted(read_rows(table, giver, lower=lower, upper=upper), throttle)
-        return Carried(write_rows(table, taker, rows), rows.bytes)
-    except Error as error:
-        if is_about_server(error):
+        yield
+    except (Error, *VALUE_ERRORS) as error:
+        if isinstance(error, Error) and is_about_server(error):
             raise
         raise refusal(f"The rows of {table.name!r} cannot be copied", error) from None

@@ -236,7 +236,7 @@ class Slot:
     def _inserting(self, table: MovedTable, row: str | None) -> str:
         queue = quoted(self.connection, [RowChange._meta.db_table])[0]
         values = queue_values(table, self.connection, self._label, row)
-        return f"INSERT INTO {queue} ({queue_columns(self.connection)}) SELECT {values}"  # noqa: S608
+        return f"INSERT INTO {queue} ({queue_columns(self.connection)}) SELECT {values}"
 
     @cached_property
     def _may_log(self) -> bool:

@@ -57,8 +57,7 @@ def drain(
     Raises ``IntegrityError`` if all of it breaks one, too.
     """
     wanted = {table.name: table for table in tables}
-    if not giver.in_atomic_block:
-        settle(giver)
+    settle(giver)
     settle(taker)
     step = partial(_step, wanted, giver, taker, label, token)
     if limit is not None:

@@ -4,9 +4,14 @@ Each step may be done again: a process that was killed is followed by one that b
 step, and finds most of it done.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
+from django.db.models import Sum
+
 from ...exceptions import MoveError
+from ...models import MovedChunk
 from .copying import Copied, copy_table
 from .filling import has_rows
 from .following import catch_up, follow_all, follow_whole, settle, shorten, verify
@@ -16,6 +21,7 @@ from .parts import disable_triggers, enable_triggers, put_parts_back, take_parts
 from .running import Run
 from .sequences import set_sequences
 from .staying import drop_staying_constraints, staying_constraints
+from .tables import MovedTable
 from .triggers import accept_writes, capture_changes, lock_for_writing
 
 
@@ -86,14 +92,24 @@ def _copy(run: Run) -> None:
             target,
             run.token,
             run.options.copying,
-            report=partial(_copied, run),
+            report=_counted(run, table),
             stop=run.stop,
         )
 
 
-def _copied(run: Run, copied: Copied) -> None:
-    run.reporter.copied(copied)
-    keep_up(run)
+def _counted(run: Run, table: MovedTable) -> Callable[[Copied], None]:
+    """Return what tells the reporter of a chunk, with all that was copied of the table before."""
+    chunks = MovedChunk.objects.using(run.databases.target.alias)
+    done = chunks.filter(token=run.token, table=table.name)
+    sums = done.aggregate(rows=Sum("rows", default=0), bytes=Sum("bytes", default=0))
+
+    def report(copied: Copied) -> None:
+        sums["rows"] += copied.rows
+        sums["bytes"] += copied.bytes
+        run.reporter.copied(replace(copied, **sums))
+        keep_up(run)
+
+    return report
 
 
 def _complete(run: Run) -> None:

@@ -116,8 +116,11 @@ def read_journal(source: BaseDatabaseWrapper, label: str) -> Journal | None:
 def begin_journal(
     source: BaseDatabaseWrapper, values: Mapping[str, Any], options: Mapping[str, Any]
 ) -> Journal:
-    """Write down that a move has begun, in place of the one before; ``values`` are its fields."""
-    fields = {"gate": OPEN, "flips": 0, **values, "phase": Phase.PREPARING}
+    """Write down that a move has begun, in place of the one before; ``values`` are its fields.
+
+    Processes know by the number of flips which of two states is the later one, so that goes on.
+    """
+    fields = {"gate": OPEN, **values, "phase": Phase.PREPARING}
     row = Move(**fields, options=dict(options), details={})
     with transaction.atomic(using=source.alias):
         Move.objects.using(source.alias).filter(pk=row.pk)._raw_delete(source.alias)

@@ -21,8 +21,8 @@ from .preflight import MovePlan, look_ahead, refuse_failures
 from .returning import finish_back, move_back
 from .route import MoveRoute
 from .running import MoveOptions, Reporter, Run
-from .status import MoveStatus, status_of
 from .settling import is_about_server, safe_error
+from .status import MoveStatus, status_of
 from .tables import moved_tables
 
 __all__ = ["Step", "finalize_move", "move", "move_status", "plan_move", "roll_back"]
@@ -181,6 +181,7 @@ def _begin(
         "target": route.target,
         "token": token,
         "home": SOURCE,
+        "flips": journal.row.flips if journal else 0,
     }
     journal = begin_journal(databases.source, fields, options.as_dict())
     reporter.phase(Phase.PREPARING)

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...models import RowChange
-from .keys import Key
+from .keys import Key, quoted
 
 __all__ = ["Changes", "Written", "forget", "queue_length", "read_queue"]
 
 # SQLite takes fewer parameters than this in no version that Django supports.
 _MOST_IDS = 900
+_FORGET = "DELETE FROM {} WHERE id = ANY(%s)"
 
 
 @dataclass
@@ -60,6 +61,12 @@ def forget(giver: BaseDatabaseWrapper, changes: Changes) -> None:
 
     Entries with lower numbers may be committed later than those with higher ones.
     """
+    if giver.vendor == "postgresql":
+        with giver.cursor() as cursor:
+            cursor.execute(
+                _FORGET.format(*quoted(giver, [RowChange._meta.db_table])), [changes.ids]
+            )
+        return
     for start in range(0, len(changes.ids), _MOST_IDS):
         batch = changes.ids[start : start + _MOST_IDS]
         RowChange.objects.using(giver.alias).filter(id__in=batch).delete()

@@ -11,6 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .columns import stored_table
 from .keys import Condition, Key, between, quoted
+from .remembering import remembered
 from .tables import MovedTable
 
 __all__ = ["Carried", "carry", "copy_statements", "stream", "transfer"]
@@ -140,5 +141,8 @@ def filled(connection: BaseDatabaseWrapper, condition: Condition) -> str:
 
 
 def _is_plain(table: MovedTable, connection: BaseDatabaseWrapper) -> bool:
-    stored = stored_table(connection, table.name)
-    return stored is not None and all(stored.columns[name].is_plain for name in table.columns)
+    def ask() -> bool:
+        stored = stored_table(connection, table.name)
+        return stored is not None and all(stored.columns[name].is_plain for name in table.columns)
+
+    return remembered(connection, ("is plain", table), ask)

@@ -1,10 +1,12 @@
 """Naming many rows of a PostgreSQL database by their keys."""
 
 from collections.abc import Iterable
+from functools import partial
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .keys import Condition, Key, quoted
+from .remembering import remembered
 from .tables import MovedTable
 
 __all__ = ["having"]
@@ -18,9 +20,7 @@ _TYPES = """
 def having(table: MovedTable, connection: BaseDatabaseWrapper, keys: Iterable[Key]) -> Condition:
     """Return the condition for the rows with ``keys``, however many those are."""
     columns = list(zip(*keys, strict=True)) or [()] * len(table.key)
-    with connection.cursor() as cursor:
-        cursor.execute(_TYPES, [*quoted(connection, [table.name]), list(table.key)])
-        types = dict(cursor.fetchall())
+    types = remembered(connection, ("types", table), partial(_types, table, connection))
     names = [f"key_{number}" for number, _ in enumerate(columns)]
     casts = (f"{name}::{types[column]}" for name, column in zip(names, table.key, strict=True))
     arrays = ", ".join(["%s::text[]"] * len(columns))
@@ -29,3 +29,9 @@ def having(table: MovedTable, connection: BaseDatabaseWrapper, keys: Iterable[Ke
         f" FROM unnest({arrays}) AS keys ({', '.join(names)}))",
         [list(column) for column in columns],
     )
+
+
+def _types(table: MovedTable, connection: BaseDatabaseWrapper) -> dict[str, str]:
+    with connection.cursor() as cursor:
+        cursor.execute(_TYPES, [*quoted(connection, [table.name]), list(table.key)])
+        return dict(cursor.fetchall())

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from django.db import Error
@@ -9,6 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .columns import stored_table
 from .keys import Condition, Key, between, key_texts, quoted, read_key
+from .remembering import remembered
 from .selecting import having
 from .settling import settle
 from .tables import MovedTable
@@ -37,7 +39,10 @@ class ServerSide:
     def __init__(self, table: MovedTable, connection: BaseDatabaseWrapper) -> None:
         self._table, self.connection = table, connection
         [self._name] = quoted(connection, [table.name])
-        self._row = f"ROW({', '.join(quoted(connection, _all_columns(table, connection)))})::text"
+        columns = remembered(
+            connection, ("columns", table), partial(_all_columns, table, connection)
+        )
+        self._row = f"ROW({', '.join(quoted(connection, columns))})::text"
         self._keys = key_texts(table, connection)
 
     def total(self, part: Part) -> Total:
@@ -117,12 +122,13 @@ def comparable(connection: BaseDatabaseWrapper) -> Iterator[None]:
 
 
 def _set(connection: BaseDatabaseWrapper, settings: Mapping[str, str]) -> dict[str, str]:
-    before = {}
+    """Set what ``settings`` say, and return what was set before."""
+    getting = ", ".join(["current_setting(%s)"] * len(settings))
+    setting = ", ".join(["set_config(%s, %s, false)"] * len(settings))
     with connection.cursor() as cursor:
-        for name, value in settings.items():
-            cursor.execute("SELECT current_setting(%s)", [name])
-            [before[name]] = cursor.fetchone()
-            cursor.execute("SELECT set_config(%s, %s, false)", [name, value])
+        cursor.execute(f"SELECT {getting}", list(settings))
+        before = dict(zip(settings, cursor.fetchone(), strict=True))
+        cursor.execute(f"SELECT {setting}", [text for item in settings.items() for text in item])
     return before
 
 

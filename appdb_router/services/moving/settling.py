@@ -87,6 +87,6 @@ def is_about_server(error: Error) -> bool:
     return not isinstance(code, int) or code >= 2000 or code in _MYSQL_SERVER
 
 
-def refusal(what: str, error: Error) -> MoveError:
-    """Return the error that tells of a server's refusal to do ``what``."""
+def refusal(what: str, error: Exception) -> MoveError:
+    """Return the error that tells of a server's refusal, or the driver's, to do ``what``."""
     return MoveError(f"{what}: {safe_error(error)}.")

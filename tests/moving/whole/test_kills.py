@@ -125,6 +125,5 @@ def test_killed_at_any_moment(
         code = RUNS.format(kills=KILLS, seed=seed, options=[])
         result = project.python(code, timeout=100 + 20 * KILLS, check=False)
         assert result.returncode == 0, (seed, result.stdout, result.stderr)
-    print(result.stdout)
     for name in names.values():
         assert postgres.fetch(LOCKS.format(name=name)) == [], seed

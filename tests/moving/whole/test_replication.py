@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.moving.test_move_kills import KILLS, LOCKS, RUNS
+from tests.moving.whole.test_kills import KILLS, LOCKS, RUNS
 from tests.support.embedded import Cluster
 from tests.support.live_moves import moving_project, writing
 from tests.support.project import Project
@@ -20,7 +20,7 @@ from tests.support.servers import Server
 
 
 @pytest.fixture
-def live(
+def logged(
     project: Project, logical: Server, postgres: Server, database_name: Callable[[str], str]
 ) -> Project:
     servers = {"default": logical, "driver": postgres}
@@ -48,23 +48,23 @@ def left(project: Project, server: Server) -> list[tuple[str, str]]:
 
 
 @pytest.mark.slow
-def test_there_and_back_with_a_slot(live: Project, logical: Server) -> None:
+def test_there_and_back_with_a_slot(logged: Project, logical: Server) -> None:
     """Nothing acknowledged is lost or doubled, and no slot stays behind."""
-    plan = live.manage("db_move", "driver", "--plan", "--replication").stdout
+    plan = logged.manage("db_move", "driver", "--plan", "--replication").stdout
     assert "Note: A replication slot makes the server of 'default' keep its write-ahead log" in plan
     assert "Nothing stands in the way." in plan
-    with writing(live) as writers:
-        live.manage("db_move", "driver", "--replication")
+    with writing(logged) as writers:
+        logged.manage("db_move", "driver", "--replication")
         before = writers.written()
-        assert status(live)["home"] == "driver"
-        assert left(live, logical) == []
-        live.manage("db_move", "driver", "--rollback")
-        assert status(live)["home"] == "default"
-        live.manage("db_move", "driver", "--restart", "--noinput", "--replication")
+        assert status(logged)["home"] == "driver"
+        assert left(logged, logical) == []
+        logged.manage("db_move", "driver", "--rollback")
+        assert status(logged)["home"] == "default"
+        logged.manage("db_move", "driver", "--restart", "--noinput", "--replication")
         assert writers.written() > before
-    assert status(live)["slot"] is None
-    live.manage("db_move", "driver", "--finalize", "--noinput")
-    assert left(live, logical) == []
+    assert status(logged)["slot"] is None
+    logged.manage("db_move", "driver", "--finalize", "--noinput")
+    assert left(logged, logical) == []
 
 
 def failing(project: Project, *options: str) -> tuple[int, str]:
@@ -82,47 +82,47 @@ def opened(server: Server, database: str, statement: str) -> Iterator[None]:
         connection.rollback()
 
 
-def test_what_stays_of_a_move_that_stops(live: Project, logical: Server) -> None:
+def test_what_stays_of_a_move_that_stops(logged: Project, logical: Server) -> None:
     """A slot that is lost is noticed, and each way out takes it away."""
-    database = live.env["DATABASE_URL"].rpartition("/")[2]
+    database = logged.env["DATABASE_URL"].rpartition("/")[2]
     short = ("--replication", "--cut-over-timeout", "1")
 
     # A slot waits for the transactions of all databases.
     with opened(logical, "postgres", "SELECT pg_current_xact_id()"):
-        assert failing(live, *short) == (
+        assert failing(logged, *short) == (
             13,
             "CommandError: Making the replication slot needs a moment after all transactions that"
             " write in any database of the server of 'default', which has not come for 1 seconds:"
             " a transaction that stays open, or a long query. Nothing was changed. End it, and go"
             " on with --resume; --cut-over-timeout waits longer.",
         )
-    assert status(live)["slot"] is None
+    assert status(logged)["slot"] is None
     with opened(logical, database, "LOCK TABLE driver_trip IN ROW EXCLUSIVE MODE"):
-        assert failing(live, "--resume")[0] == 13
-    [(_, slot), (_, publication)] = left(live, logical)
+        assert failing(logged, "--resume")[0] == 13
+    [(_, slot), (_, publication)] = left(logged, logical)
     assert slot == publication
-    assert status(live)["slot"] == {"name": slot, "bytes": status(live)["slot"]["bytes"]}
-    text = live.manage("db_move", "driver", "--status").stdout
+    assert status(logged)["slot"] == {"name": slot, "bytes": status(logged)["slot"]["bytes"]}
+    text = logged.manage("db_move", "driver", "--status").stdout
     assert f"The replication slot {slot} keeps " in text
 
     lose(logical)
-    text = live.manage("db_move", "driver", "--status").stdout
+    text = logged.manage("db_move", "driver", "--status").stdout
     assert f"The server has given the replication slot {slot} up: --restart" in text
-    code, said = failing(live, "--resume")
+    code, said = failing(logged, "--resume")
     assert (code, "was given up by the server" in said) == (12, True)
-    live.manage("db_move", "driver", "--restart", "--noinput", "--replication")
-    assert left(live, logical) == []
-    live.manage("db_move", "driver", "--rollback")
+    logged.manage("db_move", "driver", "--restart", "--noinput", "--replication")
+    assert left(logged, logical) == []
+    logged.manage("db_move", "driver", "--rollback")
 
     with opened(logical, database, "LOCK TABLE driver_trip IN ROW EXCLUSIVE MODE"):
-        assert failing(live, "--restart", "--noinput", *short)[0] == 13
+        assert failing(logged, "--restart", "--noinput", *short)[0] == 13
     logical.execute(f"SELECT pg_drop_replication_slot('{slot}')", database=database)
-    code, said = failing(live, "--resume")
+    code, said = failing(logged, "--resume")
     assert (code, "its publication is gone" in said) == (12, True)
     # Without the option, and so with triggers.
-    live.manage("db_move", "driver", "--restart", "--noinput")
-    assert left(live, logical) == []
-    plan = live.manage("db_move", "driver", "--plan", "--replication", "--offline", check=False)
+    logged.manage("db_move", "driver", "--restart", "--noinput")
+    assert left(logged, logical) == []
+    plan = logged.manage("db_move", "driver", "--plan", "--replication", "--offline", check=False)
     assert plan.returncode == 11
     assert "In the way: --replication follows an app that writes while it moves" in plan.stdout
 
@@ -150,31 +150,31 @@ WRITE = """
 
 @pytest.mark.slow
 def test_the_server_is_killed(
-    live: Project,
+    logged: Project,
     logical: Server,
     logical_cluster: tuple[Server, Cluster],
     postgres: Server,
 ) -> None:
     """The slot is there afterwards, and tells what was written before and after."""
-    database = live.env["DRIVER_DATABASE_URL"].rpartition("/")[2]
+    database = logged.env["DRIVER_DATABASE_URL"].rpartition("/")[2]
     with opened(postgres, database, "LOCK TABLE driver_trip IN EXCLUSIVE MODE"):
-        process = live.popen("db_move", "driver", "--replication")
+        process = logged.popen("db_move", "driver", "--replication")
         deadline = time.monotonic() + 60
-        while status(live)["phase"] != "copying":
+        while status(logged)["phase"] != "copying":
             assert time.monotonic() < deadline
-        live.python(WRITE.format(token="before"))
+        logged.python(WRITE.format(token="before"))
         logical_cluster[1].kill()
     _, said = process.communicate(timeout=30)
     assert process.returncode == 1
     assert "go on with --resume" in said.lower()
     logical_cluster[1].start()
-    assert status(live)["phase"] == "copying"
-    live.python(WRITE.format(token="after").replace("amount=8", "amount=9"))
+    assert status(logged)["phase"] == "copying"
+    logged.python(WRITE.format(token="after").replace("amount=8", "amount=9"))
 
-    live.manage("db_move", "driver", "--resume")
+    logged.manage("db_move", "driver", "--resume")
 
-    assert left(live, logical) == []
-    found = live.python(
+    assert left(logged, logical) == []
+    found = logged.python(
         """
         from driver.models import Trip
         print(Trip.objects.db_manager("driver").count(), Trip.objects.get(token="seed-1").amount)
@@ -186,13 +186,13 @@ def test_the_server_is_killed(
 
 @pytest.mark.slow
 @pytest.mark.timeout(120 + 20 * KILLS)
-def test_killed_at_any_moment_with_a_slot(live: Project, logical: Server) -> None:
+def test_killed_at_any_moment_with_a_slot(logged: Project, logical: Server) -> None:
     """The slot is there as long as it is needed, whatever moment it is, and no longer."""
     seed = int.from_bytes(os.urandom(4))
     code = RUNS.format(kills=KILLS, seed=seed, options=["--replication"])
-    with writing(live):
-        result = live.python(code, timeout=100 + 20 * KILLS, check=False)
+    with writing(logged):
+        result = logged.python(code, timeout=100 + 20 * KILLS, check=False)
         assert result.returncode == 0, (seed, result.stdout, result.stderr)
-    assert left(live, logical) == []
-    name = live.env["DATABASE_URL"].rpartition("/")[2]
+    assert left(logged, logical) == []
+    name = logged.env["DATABASE_URL"].rpartition("/")[2]
     assert logical.fetch(LOCKS.format(name=name)) == [], seed

@@ -37,6 +37,7 @@ def test_there_and_back(live: Project) -> None:
         assert state(live) == ("returned", "default")
         again = live.manage("db_move", "driver", "--restart", "--noinput")
         assert writers.written() > before
-    print(there.stdout, back.stdout, again.stdout)
+    for result in (there, back, again):
+        assert "Comparing all rows" in result.stdout
     live.manage("db_move", "driver", "--finalize", "--noinput")
     assert state(live) == ("finalized", "driver")

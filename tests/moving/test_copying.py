@@ -1,0 +1,217 @@
+"""Chunks: stopped and gone on with, slowed down, refused, and read again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from tests.conftest import Role
+from tests.moving.conftest import Fleet
+from tests.support.servers import Server
+
+FILL = """
+fresh(source, target)
+run(source, "ALTER SEQUENCE fleet_car_id_seq RESTART")
+run(source, "INSERT INTO fleet_car (name, kind) SELECT 'car ' || n, n FROM generate_series(1, 95) n")
+run(source, "INSERT INTO fleet_line (text) SELECT repeat('x', 1000) FROM generate_series(1, 200)")
+def copy(name="Car", stop=Event(), report=lambda copied: None, **options):
+    options = copying.CopyOptions(**{"chunk_rows": 10, **options})
+    copying.copy_table(found[name], source, target, "token", options, report=report, stop=stop)
+"""
+
+
+def test_a_copy_goes_on_where_it_stopped(on_postgres: Fleet) -> None:
+    lines = on_postgres.run(
+        FILL
+        + """
+stop = Event()
+told = []
+def report(copied):
+    told.append(copied)
+    if len(told) == 3:
+        stop.set()
+try:
+    copy(stop=stop, report=report, digest=True)
+except MoveError as error:
+    print(error, error.exit_code)
+print(value(target, "SELECT count(*) FROM fleet_car"), MovedTableState.objects.using("fleet").get())
+copy(report=told.append, digest=True)
+copy(report=told.append)
+print(json.dumps([[item.table, item.rows, item.total_rows] for item in told]))
+print(value(target, "SELECT count(*) FROM fleet_car"), MovedTableState.objects.using("fleet").get())
+read = []
+for chunk in MovedChunk.objects.using("fleet").order_by("number"):
+    import hashlib
+    bounds = [None if key is None else tuple(key) for key in (chunk.lower, chunk.upper)]
+    statement, _ = raw_copying.copy_statements(found["Car"], target, target, *bounds)
+    sent = b"".join(raw_copying.stream(target, statement))
+    read.append(hashlib.sha256(sent).hexdigest() == chunk.digest and len(sent) == chunk.bytes)
+print(read == [True] * 10)
+print(value(target, "SHOW synchronous_commit"), settling.is_slow_driver())
+"""
+    )
+
+    assert lines == [
+        "Stopped while 'fleet_car' was copied. 130",
+        "30 fleet_car: being copied",
+        json.dumps([["fleet_car", 10, 95]] * 9 + [["fleet_car", 5, 95]]),
+        "95 fleet_car: copied",
+        "True",
+        "on False",
+    ]
+
+
+def test_a_copy_that_is_slowed_down(on_postgres: Fleet) -> None:
+    [line] = on_postgres.run(
+        FILL
+        + """
+import time
+began = time.monotonic()
+copy("Line", rate_limit=400_000, chunk_rows=50)
+slow = time.monotonic() - began
+stop = Event()
+stop.set()
+throttle = copying.Throttle(1, stop)
+throttle.spend(10**9)
+print(0.4 < slow < 10, copying.rows_and_bytes(found["Line"], source))
+"""
+    )
+
+    assert line.startswith("True (200, ")
+
+
+def test_rows_that_the_taker_refuses(on_postgres: Fleet) -> None:
+    lines = on_postgres.run(
+        FILL
+        + """
+run(target, "INSERT INTO fleet_car (id, name, kind) VALUES (1000, 'secret', '15')")
+try:
+    copy()
+except MoveError as error:
+    print(error)
+print(MovedChunk.objects.using("fleet").count(), value(target, "SELECT count(*) FROM fleet_car"))
+run(target, "DELETE FROM fleet_car WHERE id = 1000")
+copy()
+print(value(target, "SELECT count(*) FROM fleet_car"))
+"""
+    )
+
+    assert lines == [
+        "The rows of 'fleet_car' cannot be copied: IntegrityError, 23505, table 'fleet_car',"
+        " constraint 'fleet_car_kind_key'.",
+        "1 11",
+        "95",
+    ]
+
+
+def test_a_table_without_a_key(on_postgres: Fleet) -> None:
+    lines = on_postgres.run(
+        FILL
+        + """
+run(source, "ALTER TABLE fleet_line DROP CONSTRAINT fleet_line_pkey")
+[line] = [table for table in tables.moved_tables(["fleet"], source) if table.name == "fleet_line"]
+print(line.key)
+copying.copy_table(line, source, target, "token", copying.CopyOptions(chunk_rows=3),
+                   report=lambda copied: print(copied.rows), stop=Event())
+run(source, "DELETE FROM fleet_line WHERE id % 2 = 0")
+with transaction.atomic(using="default"):
+    print(copying.copy_whole(line, source, target, "token"))
+print(value(target, "SELECT count(*) FROM fleet_line"))
+MovedTableState.objects.using("fleet").all().delete()
+print(copying.copy_whole(line, source, target, "token"))
+print(MovedTableState.objects.using("fleet").get())
+print(fitting.find_misfits([line], source, target, report=print))
+run(source, "ALTER TABLE fleet_line ADD PRIMARY KEY (id)")
+"""
+    )
+
+    assert lines == ["()", "200", "100", "100", "100", "fleet_line: copied", "[]"]
+
+
+def test_a_stream_that_is_left(on_postgres: Fleet) -> None:
+    lines = on_postgres.run(
+        """
+many = "COPY (SELECT repeat('x', 1000) FROM generate_series(1, 10000)) TO STDOUT"
+with transaction.atomic(using="default"):
+    print(value(source, "SELECT 1"))
+    print(sum(map(len, raw_copying.stream(source, many))))
+    print(value(source, "SELECT 2"))
+with closing(raw_copying.stream(source, many)) as blocks:
+    print(len(next(blocks)) >= 1 << 17)
+print(value(source, "SELECT 3"))
+try:
+    for block in raw_copying.stream(source, "COPY (SELECT 1 / (n - 5000) FROM generate_series(1, 9000) n)"
+                                            " TO STDOUT"):
+        pass
+except Error as error:
+    print(settling.refusal("No", error), settling.is_about_server(error))
+print(value(source, "SELECT 4"))
+"""
+    )
+
+    assert lines == [
+        "1",
+        "10010000",
+        "2",
+        "True",
+        "3",
+        "No: DataError, 22012. False",
+        "4",
+    ]
+
+
+def test_the_rows_that_policies_hide_are_not_left_out(
+    on_postgres: Fleet, postgres: Server, role: Callable[..., Role]
+) -> None:
+    """A role that would see only some of the rows is refused."""
+    name = role(postgres).name
+    lines = on_postgres.run(
+        FILL
+        + """
+run(source, "GRANT SELECT ON fleet_car TO {role}; ALTER TABLE fleet_car ENABLE ROW LEVEL SECURITY;"
+            "CREATE POLICY few ON fleet_car USING (id < 3); SET ROLE {role}")
+try:
+    copy()
+except MoveError as error:
+    print(error)
+run(source, "RESET ROLE; REVOKE ALL ON fleet_car FROM {role}; DROP POLICY few ON fleet_car;"
+            "ALTER TABLE fleet_car DISABLE ROW LEVEL SECURITY")
+""".replace("{role}", name)
+    )
+
+    assert lines == ["The rows of 'fleet_car' cannot be copied: ProgrammingError, 42501."]
+
+
+def test_types_that_users_made_go_as_text(on_postgres: Fleet) -> None:
+    lines = on_postgres.run(
+        FILL
+        + """
+for connection, first in ((source, "a"), (target, "c")):
+    # In another order the types have other numbers.
+    for name in sorted("abc", reverse=first == "c"):
+        run(connection, f"CREATE TYPE mood_{name} AS ENUM ('sad', 'ok')")
+    run(connection, "CREATE DOMAIN age AS integer CHECK (VALUE > 0);"
+                    "CREATE TYPE pair AS (n age, m mood_a)")
+    run(connection, "ALTER TABLE fleet_line ADD m mood_a, ADD ms mood_a[], ADD p pair, ADD a age")
+    stored = columns.stored_table(connection, "fleet_line").columns
+    print({name: stored[name].is_plain for name in ("id", "m", "ms", "p", "a")})
+run(source, "UPDATE fleet_line SET m = 'ok', ms = '{sad,NULL,ok}', p = '(7,sad)', a = 3")
+found = {table.model.__name__: table for table in tables.moved_tables(["fleet"], source)}
+print(raw_copying.copy_statements(found["Line"], source, target, ("1",), None)[0])
+print(suiting.column_problems(found.values(), source, target))
+copy("Line", digest=True)
+print(value(target, "SELECT string_agg(DISTINCT row(m, ms, p, a)::text, ' ') FROM fleet_line"))
+for connection in (source, target):
+    run(connection, "ALTER TABLE fleet_line DROP m, DROP ms, DROP p, DROP a")
+"""
+    )
+
+    plain = "{'id': True, 'm': True, 'ms': False, 'p': False, 'a': True}"
+    assert lines == [
+        plain,
+        plain,
+        'COPY (SELECT "id", "text", "m", "ms", "p", "a" FROM "fleet_line" WHERE "id" > \'1\''
+        ' ORDER BY "fleet_line"."id") TO STDOUT (FORMAT text)',
+        "[]",
+        '(ok,"{sad,NULL,ok}","(7,sad)",3)',
+    ]
