@@ -41,10 +41,6 @@ class Groups:
         """Return the labels that share the database of ``leader``, the leader first."""
         return self._members[leader]
 
-    def leaders(self) -> Sequence[str]:
-        """Return the leaders of all groups, an app in none of them being its own."""
-        return list(self._members)
-
     def shared(self) -> list[list[str]]:
         """Return the groups of more than one label, the leader of each first."""
         return [list(members) for members in self._members.values() if len(members) > 1]

@@ -123,6 +123,7 @@ class Resolver:
     def value(self, variable: str) -> str | None:
         """Return the value of an environment variable; an empty one counts as unset."""
         return given(self._env, variable)
+
     def tuning_of(self, leader: str) -> dict[str, Any]:
         """Return the tuning of the group or app ``leader``, wherever it lives."""
         members = [self._apps[label] for label in self._groups.members(leader)]

@@ -9,8 +9,9 @@ from django.db import connections
 from django.db.models import Model
 from django.utils.asyncio import async_unsafe
 
+from .aliases import alias_for
 from .exceptions import UnknownLabelError
-from .topology import alias_for, get_topology
+from .topology import get_topology
 
 __all__ = ["assert_num_queries", "databases_for"]
 

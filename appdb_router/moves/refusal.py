@@ -2,8 +2,6 @@
 
 from typing import Any
 
-__all__ = ["MARKER", "REFUSED_SQLSTATE", "is_refusal"]
-
 # What the triggers of a move raise on PostgreSQL. The class is nobody's: the standard leaves those
 # that begin with A to H to itself, and neither it nor PostgreSQL has an "AR".
 REFUSED_SQLSTATE = "AR001"

@@ -95,7 +95,8 @@ def fleet(
         from tests.support.moved_rows import make_tables, opened
 
         with opened() as (source, target):
-            make_tables(source, target)
+            make_tables(source, 'fleet')
+            make_tables(target, 'fleet')
         """
     )
     postgres.execute(FILL, database=names[0])

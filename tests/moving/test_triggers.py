@@ -170,7 +170,9 @@ def _():
     with one() as connection:
         for _ in range(2):
             stop_capturing(tables, connection, "shop")
-    found = wrote("UPDATE shop_item SET size = 10")
+    with one() as connection, passing(connection, TOKEN):
+        found = rows(connection, "SELECT size FROM shop_item WHERE id = 30")
+    found += wrote("UPDATE shop_item SET size = 10")
     with one() as connection:
         capture_changes([item], connection, "shop", TOKEN)
         run(connection, "DROP TABLE shop_item")
@@ -191,7 +193,7 @@ def _():
         "rolled back": [],
         "passing": [[], keys(["1"]), keys(["1"])],
         "passing, and failing": keys(["1"]),
-        "stopped": [[], []],
+        "stopped": [[[0]], []],
     }
 
 
@@ -587,3 +589,44 @@ def _():
         "update": keys(["1"], ["3"]),
         "cascade": keys(["1"], ["100"]),
     }
+
+
+def test_what_no_trigger_is_told_of(
+    project: Project, request: pytest.FixtureRequest, database_name: Callable[[str], str]
+) -> None:
+    shop = shop_project(project, request, database_name, MODELS, "sqlite", "mariadb")
+
+    facts = ask(
+        shop,
+        HEAD
+        + """
+from appdb_router.services.moving.unnoticed import capture_problems
+
+create("other", item.model)
+with one("other") as connection:
+    run(
+        connection,
+        "CREATE TABLE child (id bigint PRIMARY KEY, item_id bigint, other_id bigint,"
+        " CONSTRAINT acts FOREIGN KEY (item_id) REFERENCES shop_item (id) ON DELETE CASCADE"
+        " ON UPDATE SET NULL,"
+        " CONSTRAINT waits FOREIGN KEY (other_id) REFERENCES shop_item (id))",
+    )
+    child = replace(item, name="child", columns=("id", "item_id", "other_id"))
+
+    @fact("mariadb")
+    def _():
+        return [capture_problems(found, connection) for found in ([item, child], [item], [])]
+
+@fact("sqlite")
+def _():
+    with one() as connection:
+        return capture_problems(tables, connection)
+""",
+    )
+
+    text = (
+        "The foreign key 'acts' of 'child' in 'other' changes rows by itself (ON DELETE CASCADE and"
+        " ON UPDATE SET NULL), and no trigger is told. Drop it until the move is finalized, or make"
+        " it RESTRICT and leave this to on_delete in the model."
+    )
+    assert facts == {"mariadb": [[text], [], []], "sqlite": []}

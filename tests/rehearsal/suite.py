@@ -76,6 +76,10 @@ class Queries(TestCase):
     def test_sql(self):
         self.assertEqual(services.count(), 1)
 
+    def test_shown(self):
+        with self.assertRaises(AssertionError):
+            self.assertEqual(Trip.objects.filter(rider__name="secret"), None)
+
     def test_number_of_queries(self):
         with self.assertNumQueries(2):  # the other failure
             Trip.objects.get().rider
@@ -123,10 +127,6 @@ class Broken(TestCase):
 
     def test_never(self):
         self.assertFalse(Trip.objects.exists())
-
-    def test_shown(self):
-        with self.assertRaises(AssertionError):
-            self.assertEqual(Trip.objects.filter(rider__name="secret"), None)
 """
 
 FIXTURE = """\

@@ -208,11 +208,9 @@ FUNCTION = "driver/functions.py::{}".format
 
 def check_pytest(project: Project, result: subprocess.CompletedProcess[str]) -> None:
     assert result.returncode == 1, describe(result)
-    # A class that cannot be set up is an error of its first test.
-    in_pytest = ["test_join", "test_expected"]
-    broken = by_node("Broken.test_never")
-    document = expected(project.root, by_node, *map(FUNCTION, in_pytest), broken)
-    found = report_of(project)
+    # A class that cannot be set up is an error of its test.
+    joins = [*map(FUNCTION, ["test_join", "test_expected"]), by_node("Broken.test_never")]
+    document = expected(project.root, by_node, *joins)
     shown = {
         "error": "AssertionError",
         "file": "driver/functions.py",
@@ -220,7 +218,7 @@ def check_pytest(project: Project, result: subprocess.CompletedProcess[str]) -> 
         "tests": [FUNCTION("test_shown")],
     }
     document["failures"].insert(0, shown)
-    assert found == document
+    assert report_of(project) == document
     assert "Lines that break with databases of their own for driver: 4." in result.stdout
 
 

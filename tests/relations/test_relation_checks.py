@@ -8,6 +8,7 @@ import pytest
 
 from tests.relations.conftest import Tied
 from tests.support import crossing
+from tests.support.facts import ask
 from tests.support.project import Project
 
 TO_PEOPLE = [
@@ -248,6 +249,39 @@ def test_the_admin(split: Project) -> None:
         " which no query can sort when the column is clicked."
         for model, path in CLICKED
     ]
+
+
+LOOKUPS = """
+from appdb_router.exceptions import CrossingQueryError
+from appdb_router.relations.auditing import joined_on_the_way
+from blog import models as blog
+from people import models as people
+
+def is_refused(model, path):
+    try:
+        list(model.objects.order_by().filter(**{f"{path}__in": [1]}))
+    except CrossingQueryError:
+        return True
+    return False
+
+for model, paths in {
+    blog.Post: "author author_id author__pk author__name readers readers__pk readers__name",
+    blog.Note: "person person__name person__id",
+    blog.Comment: "post__author post__author__pk post__author__name post__readers",
+    people.Person: "posts posts__id posts_read posts_read__id badge tags profile profile__id",
+    people.Badge: "person__posts",
+}.items():
+    for path in paths.split():
+        found = [is_refused(model, path), joined_on_the_way(model, path) is not None]
+        fact(f"{model.__name__} {path}")(lambda: found)
+"""
+
+
+def test_the_checks_know_what_is_refused(on_postgres: Tied) -> None:
+    found = ask(on_postgres.project, LOOKUPS)
+
+    assert {path: said for path, said in found.items() if said[0] != said[1]} == {}
+    assert sum(refused for refused, _ in found.values()) == 12
 
 
 def test_what_models_are_ordered_by(split: Project) -> None:

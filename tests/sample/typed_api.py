@@ -350,9 +350,9 @@ def of_probing_and_listing() -> None:
     for entry in list_databases(get_topology(), states):
         assert_type(entry, Entry)
         assert_type(entry.database, Database)
-        assert_type(
-            entry.move and (entry.move.source, entry.move.phase), tuple[str, str | None] | None
-        )
+        if entry.move:
+            assert_type((entry.move.source, entry.move.variable), tuple[str, str])
+            assert_type(entry.move.phase, str | None)
         assert_type((entry.engine, entry.url, entry.source), tuple[str, str, str])
         assert_type(entry.probe, Probe | None)
         assert_type(entry.as_dict(), dict[str, Any])

@@ -37,33 +37,32 @@ def made(server: Server, name: str) -> str:
 
 
 @contextmanager
-def opened() -> Iterator[tuple[Any, Any]]:
+def opened(*aliases: str) -> Iterator[Any]:
     """Yield connections to the source and the target, which ORM queries by alias use."""
     from appdb_router.services.connecting import separate_connection, standing_in
 
     with ExitStack() as stack:
         found = []
-        for alias in ("default", "fleet"):
+        for alias in aliases or ("default", "fleet"):
             connection = stack.enter_context(separate_connection(alias, direct=True))
             stack.enter_context(standing_in(connection))
             found.append(connection)
-        yield found[0], found[1]
+        yield found
 
 
-def make_tables(source: Any, target: Any, *labels: str) -> None:
-    """Make the tables of `fleet` and the journal in both databases; of `labels` in the source."""
+def make_tables(connection: Any, *labels: str) -> None:
+    """Make the tables of the apps and those of the journal."""
     from django.apps import apps
 
     from appdb_router import models as journal
 
-    for connection, more in ((source, labels), (target, ())):
-        with connection.schema_editor() as editor:
-            for model in (journal.MovedTableState, journal.MovedChunk):
-                editor.create_model(model)
-            for label in (*more, "fleet"):
-                for model in apps.get_app_config(label).get_models():
-                    if model._meta.can_migrate(connection):
-                        editor.create_model(model)
+    with connection.schema_editor() as editor:
+        for model in (journal.MovedTableState, journal.MovedChunk):
+            editor.create_model(model)
+        for label in sorted(labels):
+            for model in apps.get_app_config(label).get_models():
+                if model._meta.can_migrate(connection):
+                    editor.create_model(model)
 
 
 def move_rows(source: Any, target: Any, *, token: str = TOKEN, **options: Any) -> list[Any]:

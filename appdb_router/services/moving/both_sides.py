@@ -13,8 +13,6 @@ from .server_side import ServerSide, comparable
 from .tables import MovedTable
 from .totals import ClientSide, Side
 
-__all__ = ["BothSides", "both_sides"]
-
 Answer = TypeVar("Answer")
 
 # The exit code of what was interrupted.

@@ -9,8 +9,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..catalogs import fold_column
 
-__all__ = ["OWN_TRIGGERS", "StoredColumn", "StoredTable", "stored_table"]
-
 # What every trigger of a move is called at the beginning.
 OWN_TRIGGERS = "appdb_router"
 

@@ -7,8 +7,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from .keys import quoted
 from .tables import MovedTable
 
-__all__ = ["dangling"]
-
 
 def dangling(table: MovedTable, giver: BaseDatabaseWrapper, names: Collection[str]) -> list[str]:
     """Return a sentence for each relation of ``table`` within ``names`` that dangles.

@@ -15,8 +15,6 @@ from ..connecting import describe_error, separate_connection, standing_in
 from ..poolers import refuse_transaction_pooler
 from ..probing import is_in_memory, is_missing_file
 
-__all__ = ["Databases"]
-
 
 @dataclass(frozen=True)
 class Databases:

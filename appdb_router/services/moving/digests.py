@@ -14,8 +14,6 @@ from .raw_copying import copy_statements, stream
 from .server_side import comparable
 from .tables import MovedTable
 
-__all__ = ["compare_digests"]
-
 _STOPPED = 130
 
 

@@ -16,8 +16,6 @@ from .rows import delete_keys, read_rows, write_rows
 from .settling import settle
 from .tables import MovedTable
 
-__all__ = ["Drained", "drain", "queue_length"]
-
 # Entries of the queue that one step takes.
 LIMIT = 5000
 

@@ -18,8 +18,6 @@ from .settling import settle
 from .tables import MovedTable
 from .trials import trial_tables
 
-__all__ = ["find_misfits"]
-
 # Rows that are tried at once, and sentences about one table.
 _ROWS = 1000
 _MOST = 20

@@ -8,8 +8,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .columns import OWN_TRIGGERS
 
-__all__ = ["Part", "find_parts", "find_triggers"]
-
 # As it is written down: a kind, the table that it is ``of``, a name, and the statements that
 # ``drop`` it (or nothing, if it goes with another), ``make`` it, and find a row if it ``exists``.
 Part = dict[str, Any]

@@ -14,21 +14,6 @@ from django.utils.dateparse import parse_datetime
 
 from .tables import MovedTable
 
-__all__ = [
-    "Condition",
-    "Key",
-    "among",
-    "batches",
-    "between",
-    "column_field",
-    "column_type",
-    "key_texts",
-    "next_boundary",
-    "quoted",
-    "read_key",
-    "translated",
-]
-
 Key = tuple[str, ...]
 Condition = tuple[str, list[Any]]
 

@@ -18,8 +18,6 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime, parse_duration, parse_time
 from django.utils.duration import duration_microseconds
 
-__all__ = ["JsonValue", "Kind", "UnfitValueError", "kind_of"]
-
 _MODULES = ("django.db.models.fields", "django.db.models.fields.files")
 
 

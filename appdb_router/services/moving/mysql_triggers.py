@@ -15,8 +15,6 @@ from .passing import passes
 from .tables import MovedTable
 from .trigger_texts import EVENTS, literal, object_name, queue_columns, queue_values
 
-__all__ = ["MySQLTriggers"]
-
 _TRIGGER = """
 CREATE TRIGGER {name} {moment} {event} ON {table} FOR EACH ROW
 BEGIN

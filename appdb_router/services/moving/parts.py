@@ -15,13 +15,6 @@ from .keys import quoted
 from .settling import refusal
 from .tables import MovedTable
 
-__all__ = [
-    "disable_triggers",
-    "enable_triggers",
-    "put_parts_back",
-    "take_parts_away",
-]
-
 # Sorting in memory; a server that was given more by its administrator keeps that.
 _SORT_MEMORY = """
     SELECT set_config('maintenance_work_mem', '256MB', true)

@@ -8,8 +8,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .keys import quoted
 
-__all__ = ["PASSING_TABLE", "PASSING_VARIABLE", "passes", "passing"]
-
 # A setting of the session on PostgreSQL.
 PASSING_VARIABLE = "appdb_router.move"
 _MYSQL_VARIABLE = "@appdb_router_move"

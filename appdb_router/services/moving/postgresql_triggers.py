@@ -13,8 +13,6 @@ from .passing import passes
 from .tables import MovedTable
 from .trigger_texts import EVENTS, literal, object_name, queue_columns, queue_values
 
-__all__ = ["PostgresTriggers"]
-
 # What a statement changed, as the trigger sees it.
 _REFERENCING = {
     "INSERT": "REFERENCING NEW TABLE AS new_rows",

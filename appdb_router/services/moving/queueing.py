@@ -9,8 +9,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from ...models import RowChange
 from .keys import Key, quoted
 
-__all__ = ["Changes", "Written", "forget", "queue_length", "read_queue"]
-
 # SQLite takes fewer parameters than this in no version that Django supports.
 _MOST_IDS = 900
 _FORGET = "DELETE FROM {} WHERE id = ANY(%s)"

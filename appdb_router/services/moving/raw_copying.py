@@ -14,8 +14,6 @@ from .keys import Condition, Key, between, quoted
 from .remembering import remembered
 from .tables import MovedTable
 
-__all__ = ["Carried", "carry", "copy_statements", "stream", "transfer"]
-
 # Large enough that Python does little, and small beside what the servers hold.
 _BLOCK = 1 << 17
 

@@ -11,8 +11,6 @@ from .queueing import Written
 from .selecting import having
 from .tables import MovedTable
 
-__all__ = ["References"]
-
 # Those that act on the rows that refer, or complain, as soon as a row is deleted.
 _REFERENCES = """
     WITH moved AS (

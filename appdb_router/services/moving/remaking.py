@@ -16,8 +16,6 @@ from .columns import stored_table
 from .keys import quoted
 from .settling import settle
 
-__all__ = ["set_sqlite_constraints", "sqlite_definition"]
-
 _NAME = r"""(?:"(?:[^"]|"")+"|`[^`]+`|\[[^\]]+\]|\w+)"""
 _CLAUSE = re.compile(
     rf"\s*(?:CONSTRAINT\s+{_NAME}\s+)?REFERENCES\s+{_NAME}\s*(?:\([^)]*\))?"

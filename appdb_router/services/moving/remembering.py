@@ -9,8 +9,6 @@ from weakref import WeakKeyDictionary
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["remembered"]
-
 Answer = TypeVar("Answer")
 
 _known: WeakKeyDictionary[BaseDatabaseWrapper, dict[Hashable, Any]] = WeakKeyDictionary()

@@ -12,8 +12,6 @@ from .selecting import having
 from .tables import MovedTable
 from .trigger_texts import object_name
 
-__all__ = ["replace_rows"]
-
 _FIXED = "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attidentity = 'a'"
 
 

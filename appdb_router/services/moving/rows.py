@@ -14,8 +14,6 @@ from .keys import Key, among, batches, between, column_field, key_texts, quoted,
 from .kinds import VALUE_ERRORS, Kind, kind_of
 from .tables import MovedTable
 
-__all__ = ["delete_keys", "keyed_rows", "read_rows", "write_rows"]
-
 # So many rows are held in memory at once.
 _ROWS = 500
 

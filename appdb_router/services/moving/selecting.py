@@ -9,8 +9,6 @@ from .keys import Condition, Key, quoted
 from .remembering import remembered
 from .tables import MovedTable
 
-__all__ = ["having"]
-
 _TYPES = """
     SELECT attname, format_type(atttypid, NULL) FROM pg_attribute
     WHERE attrelid = to_regclass(%s) AND attname = ANY(%s)

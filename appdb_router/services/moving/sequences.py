@@ -7,11 +7,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import AutoField
 
 from ...exceptions import MoveError
-from ..catalogs import sequences
+from ..catalogs import SequenceState, sequences
 from .keys import quoted
 from .tables import MovedTable
-
-__all__ = ["set_sequences"]
 
 _Places = dict[tuple[str, str], int]
 
@@ -57,7 +55,8 @@ def _of_sequences(connection: BaseDatabaseWrapper, tables: Sequence[MovedTable])
                 " Grant SELECT and USAGE on it."
             )
         place = (state.table, state.column)
-        found[place] = max(found.get(place, 0), state.next_value, (state.maximum or 0) + 1)
+        following = _following(connection, state)
+        found[place] = max(found.get(place, 0), following, (state.maximum or 0) + 1)
     return found
 
 
@@ -88,11 +87,23 @@ def _count_sqlite(connection: BaseDatabaseWrapper, table: str) -> int:
 def _set_postgresql(taker: BaseDatabaseWrapper, place: tuple[str, str], needed: int) -> None:
     table, column = place
     for state in sequences(taker, [table]):
-        # A sequence that goes in larger steps keeps to its numbers.
-        if state.column == column and state.next_value is not None and state.next_value < needed:
-            steps = -(-(needed - state.next_value) // state.step)
-            value = state.next_value + steps * state.step
-            _run(taker, "SELECT setval(%s::regclass, %s, false)", [state.sequence, value])
+        if state.column != column:
+            continue
+        following = _following(taker, state)
+        if following < needed:
+            # A sequence that goes in larger steps keeps to its numbers.
+            steps = -(-(needed - following) // state.step)
+            last = following + (steps - 1) * state.step
+            _run(taker, "SELECT setval(%s::regclass, %s, true)", [state.sequence, last])
+
+
+def _following(connection: BaseDatabaseWrapper, state: SequenceState) -> int:
+    """Return what a sequence gives next, also where it was restarted and not used since."""
+    return _value(
+        connection,
+        f"SELECT last_value + CASE WHEN is_called THEN {state.step:d} ELSE 0 END"  # noqa: S608
+        f" FROM {state.sequence}",
+    )
 
 
 def _set_mysql(taker: BaseDatabaseWrapper, place: tuple[str, str], needed: int) -> None:

@@ -16,8 +16,6 @@ from .settling import settle
 from .tables import MovedTable
 from .totals import Part, Total
 
-__all__ = ["ServerSide", "comparable", "is_collated"]
-
 # Beside what a session of a move has anyway: what the text of a value depends on.
 _SETTINGS = {"TimeZone": "UTC", "lc_monetary": "C"}
 

@@ -7,8 +7,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...exceptions import MoveError
 
-__all__ = ["is_slow_driver", "safe_error", "settle"]
-
 # Everything that a value's text depends on. Without the sixth, policies would leave rows out
 # silently; with it, the server says that they would.
 _POSTGRESQL = {

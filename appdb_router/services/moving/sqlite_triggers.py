@@ -13,8 +13,6 @@ from .passing import PASSING_TABLE, passes
 from .tables import MovedTable
 from .trigger_texts import EVENTS, literal, object_name, queue_columns, queue_values
 
-__all__ = ["SQLiteTriggers"]
-
 _TRIGGER = """
 CREATE TRIGGER {name} {moment} {event} ON {table} FOR EACH ROW WHEN NOT {passes}
 BEGIN

@@ -17,13 +17,6 @@ from .keys import quoted
 from .remaking import set_sqlite_constraints, sqlite_definition
 from .tables import MovedTable
 
-__all__ = [
-    "add_staying_constraints",
-    "drop_staying_constraints",
-    "staying_constraints",
-    "validate_staying_constraints",
-]
-
 # Of a partitioned table the constraint of the whole is the one to drop.
 _POSTGRESQL = """
     SELECT k.conrelid::regclass::text, k.conname, pg_get_constraintdef(k.oid),

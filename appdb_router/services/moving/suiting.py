@@ -9,8 +9,6 @@ from .keys import column_field
 from .kinds import kind_of
 from .tables import MovedTable
 
-__all__ = ["column_problems"]
-
 # Keys are written down as texts, and these have no text that finds the row again.
 _WITHOUT_TEXT = {"BinaryField", "DecimalField", "FloatField"}
 

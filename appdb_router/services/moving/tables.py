@@ -10,8 +10,6 @@ from django.db.models import Model
 from ..catalogs import fold_column
 from .columns import StoredTable, column_named, stored_table
 
-__all__ = ["MovedTable", "moved_tables"]
-
 
 @dataclass(frozen=True)
 class MovedTable:

@@ -15,8 +15,6 @@ from .keys import Key
 from .rows import keyed_rows
 from .tables import MovedTable
 
-__all__ = ["ClientSide", "Part", "Side", "Total"]
-
 # More digits than any number has.
 _EXACT = Context(prec=1_000_000)
 _MOST = 1 << 64

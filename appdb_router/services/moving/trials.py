@@ -13,8 +13,6 @@ from .rows import Column, insert, named
 from .settling import is_about_server
 from .tables import MovedTable
 
-__all__ = ["Trial", "trial_tables"]
-
 _TYPES = "appdb_router_types"
 _UNIQUE = "appdb_router_unique"
 _NUMBER = "appdb_router_number"

@@ -8,8 +8,6 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from .keys import key_texts, quoted
 from .tables import MovedTable
 
-__all__ = ["EVENTS", "literal", "object_name", "queue_columns", "queue_values"]
-
 EVENTS = ("INSERT", "UPDATE", "DELETE")
 
 # PostgreSQL cuts off what is longer, in bytes; MySQL takes one more.

@@ -16,16 +16,6 @@ from .postgresql_triggers import PostgresTriggers
 from .sqlite_triggers import SQLiteTriggers
 from .tables import MovedTable
 
-__all__ = [
-    "accept_writes",
-    "are_refused",
-    "capture_changes",
-    "lock_for_writing",
-    "passing",
-    "refuse_writes",
-    "stop_capturing",
-]
-
 # Seconds that a statement waits for open transactions; writers who come later wait behind it.
 LOCK_WAIT = 0.1
 # Seconds for which it is tried again, and between two tries.
