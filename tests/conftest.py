@@ -110,6 +110,21 @@ def fragile(fragile_server: tuple[Server, Cluster]) -> Iterator[tuple[Server, Cl
 
 
 @pytest.fixture(scope="session")
+def logical_cluster() -> Iterator[tuple[Server, Cluster]]:
+    # Waiting for the log is what tells an acknowledged write from one that a crash may take back.
+    with fragile_postgres({"wal_level": "logical", "synchronous_commit": "on"}) as found:
+        yield found
+
+
+@pytest.fixture
+def logical(logical_cluster: tuple[Server, Cluster]) -> Iterator[Server]:
+    """A PostgreSQL server with `wal_level=logical`, which a test may kill."""
+    yield logical_cluster[0]
+    if not logical_cluster[1].is_there():
+        logical_cluster[1].start()
+
+
+@pytest.fixture(scope="session")
 def mariadb() -> Server:
     url = os.environ.get(MYSQL_VARIABLE)
     if not url:

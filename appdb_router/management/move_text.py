@@ -35,6 +35,11 @@ def status_lines(status: MoveStatus) -> Iterator[str]:
         done = "" if table["is_copied"] else ", not all yet"
         weight = bytes_text(table["bytes"])
         yield f"  {table['table']}: {table['rows']:,} rows copied, {weight}{done}"
+    if status.slot and status.slot["bytes"] is None:
+        yield f"  The server has given the replication slot {status.slot['name']} up: --restart"
+    elif status.slot:
+        weight = bytes_text(status.slot["bytes"])
+        yield f"  The replication slot {status.slot['name']} keeps {weight} of the server's log"
     if status.phase != NOT_BEGUN:
         yield f"  {status.behind:,} changes to follow; begun {status.created}"
 

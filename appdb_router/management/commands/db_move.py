@@ -72,6 +72,13 @@ class Command(BaseCommand):
             " PostgreSQL.",
         )
         parser.add_argument(
+            "--replication",
+            action="store_true",
+            default=None,
+            help="Learn what is written meanwhile from a replication slot of PostgreSQL instead of"
+            " triggers. The server needs wal_level=logical.",
+        )
+        parser.add_argument(
             "--verify",
             type=Verification,
             choices=list(Verification),

@@ -6,6 +6,7 @@ from ...exceptions import MoveError
 from ...models import MovedChunk, MovedTableState, RowChange
 from .filling import empty
 from .journal import Phase, forget
+from .listening import stop_listening
 from .parts import enable_triggers, put_parts_back
 from .running import Run
 from .triggers import accept_writes, are_refused, stop_capturing
@@ -14,8 +15,9 @@ from .triggers import accept_writes, are_refused, stop_capturing
 def clear(run: Run) -> None:
     """Undo all that a try has done, which did not change over: the target is empty afterwards."""
     source, target = run.databases.source, run.databases.target
+    stop_listening(run)
+    run.patiently(stop_capturing, target, "Cleaning up")
     for connection in (source, target):
-        run.patiently(stop_capturing, connection, "Cleaning up")
         run.patiently(accept_writes, connection, "Cleaning up")
     run.journal.open()
     empty(run.tables, target, run.token)
@@ -39,6 +41,7 @@ def finalize(run: Run) -> None:
                 exit_code=12,
             )
         run.enter(Phase.FINALIZING)
+    stop_listening(run)
     run.patiently(stop_capturing, target, "Cleaning up")
     forget(source, target, run.journal.row)
     _drop(run)
@@ -64,7 +67,6 @@ def _drop(run: Run) -> None:
             for name in reversed(names):
                 cursor.execute(f"DROP TABLE {name}")
     # Their functions are left.
-    run.patiently(stop_capturing, source, "Cleaning up")
     run.patiently(accept_writes, source, "Cleaning up")
 
 

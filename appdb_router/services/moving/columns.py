@@ -50,12 +50,7 @@ _POSTGRESQL_COLUMNS = r"""
         SELECT base.domain, t.typbasetype FROM base JOIN pg_type t ON t.oid = base.oid
         WHERE t.typtype = 'd'
     )
-<<<<<<< HEAD
-    SELECT a.attname, t.typname
-               || coalesce(substring(format_type(a.atttypid, a.atttypmod) FROM '[(].*[)]'), '')
-=======
     SELECT a.attname, regexp_replace(format_type(a.atttypid, a.atttypmod), '^.*\.', '')
->>>>>>> rows
                || coalesce((SELECT ' ' || array_agg(enumlabel ORDER BY enumsortorder)::text
                             FROM pg_enum WHERE enumtypid IN (t.oid, t.typelem)), ''),
            NOT a.attnotnull, a.attgenerated <> '',

@@ -48,6 +48,8 @@ def opened_databases(source: str, target: str, *, timeout: int = TIMEOUT) -> Ite
             _open(connection)
             stack.enter_context(standing_in(connection))
             refuse_transaction_pooler(connection)
+            if connection.vendor == "postgresql":
+                _wait_for_log(connection)
             found.append(connection)
         databases = Databases(*found)
         if identity(databases.source) == identity(databases.target) is not None:
@@ -56,6 +58,19 @@ def opened_databases(source: str, target: str, *, timeout: int = TIMEOUT) -> Ite
                 " differ. There is nothing to move."
             )
         yield databases
+
+
+def _wait_for_log(connection: BaseDatabaseWrapper) -> None:
+    """Have commits wait until they are for good, also where the server's default is not to.
+
+    What one database has committed, such as the change over, is relied on by the other, and must
+    not be undone by a crash.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('synchronous_commit', 'local', false)"
+            " WHERE current_setting('synchronous_commit') = 'off'"
+        )
 
 
 def _open(connection: BaseDatabaseWrapper) -> None:

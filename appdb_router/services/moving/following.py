@@ -9,6 +9,7 @@ from .digests import compare_digests
 from .draining import Drained, drain
 from .journal import Phase
 from .keys import Key
+from .listening import hear
 from .passing import passing
 from .patience import stopped
 from .queueing import queue_length
@@ -27,7 +28,7 @@ _SHOWN = 10
 def catch_up(run: Run) -> None:
     """Follow what was written, until little enough is left."""
     run.enter(Phase.CATCHING_UP)
-    while (left := queue_length(run.giver, run.label)) > run.options.max_lag:
+    while (left := _waiting(run)) > run.options.max_lag:
         run.reporter.note(f"{left} changes to follow")
         follow_all(run)
 
@@ -37,9 +38,17 @@ def follow_all(run: Run) -> dict[str, set[Key]]:
 
     They are also noted, to be compared once more. What is written meanwhile may be left.
     """
-    touched: dict[str, set[Key]] = {}
     # As many as there are now: with writers that are faster there would be no end.
-    left = queue_length(run.giver, run.label)
+    return _follow(run, _waiting(run))
+
+
+def _waiting(run: Run) -> int:
+    hear(run)
+    return queue_length(run.giver, run.label)
+
+
+def _follow(run: Run, left: int) -> dict[str, set[Key]]:
+    touched: dict[str, set[Key]] = {}
     while left > 0:
         if run.stop.is_set():
             raise stopped()
@@ -55,6 +64,7 @@ def follow_all(run: Run) -> dict[str, set[Key]]:
 
 def follow_whole(run: Run) -> None:
     """Follow all that has been written until now in one transaction."""
+    hear(run)
     done = drain(run.tables, run.giver, run.taker, run.label, run.token, limit=None)
     _note(run, done)
 
@@ -95,8 +105,10 @@ def settle(run: Run) -> None:
 
     Raises ``MoveError`` if they differ.
     """
-    while queue_length(run.giver, run.label):
-        follow_all(run)
+    # The slot goes with the flip; until then it need not forget.
+    hear(run, forget=False)
+    while left := queue_length(run.giver, run.label):
+        _follow(run, left)
     for table in run.keyless:
         with passing(run.taker, run.token):
             copy_whole(table, run.giver, run.taker, run.token)

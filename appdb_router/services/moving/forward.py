@@ -16,12 +16,13 @@ from .copying import Copied, copy_table
 from .filling import has_rows
 from .following import catch_up, follow_all, follow_whole, settle, shorten, verify
 from .journal import TARGET, Phase
+from .listening import keep_up, listen, opened_slot, stop_listening
 from .parts import disable_triggers, enable_triggers, put_parts_back, take_parts_away
 from .running import Run
 from .sequences import set_sequences
 from .staying import drop_staying_constraints, staying_constraints
 from .tables import MovedTable
-from .triggers import accept_writes, capture_changes, lock_for_writing, stop_capturing
+from .triggers import accept_writes, capture_changes, lock_for_writing
 
 
 def move_forward(run: Run) -> None:
@@ -31,22 +32,23 @@ def move_forward(run: Run) -> None:
     """
     if run.options.is_late:
         _bar(run)
-    if run.options.offline:
-        _close(run)
-    else:
-        _listen(run)
-    _copy(run)
-    _complete(run)
-    if not run.options.offline:
-        catch_up(run)
-    verify(run)
-    _change_over(run)
+    with opened_slot(run):
+        if run.options.offline:
+            _close(run)
+        else:
+            listen(run)
+        _copy(run)
+        _complete(run)
+        if not run.options.offline:
+            catch_up(run)
+        verify(run)
+        _change_over(run)
     finish_forward(run)
 
 
 def finish_forward(run: Run) -> None:
     """Clean up at the source, when the app has left it."""
-    run.patiently(stop_capturing, run.databases.source, "Cleaning up")
+    stop_listening(run)
     if run.options.is_late:
         run.patiently(accept_writes, run.databases.target, "Letting the app write")
     run.enter(Phase.MOVED)
@@ -74,11 +76,6 @@ def _close(run: Run) -> None:
     except BaseException:
         run.journal.open()
         raise
-
-
-def _listen(run: Run) -> None:
-    """Have each write noted, before the first row is copied."""
-    run.patiently(capture_changes, run.databases.source, "Noting writes", run.token)
 
 
 def _copy(run: Run) -> None:
@@ -110,6 +107,7 @@ def _counted(run: Run, table: MovedTable) -> Callable[[Copied], None]:
         sums["rows"] += copied.rows
         sums["bytes"] += copied.bytes
         run.reporter.copied(replace(copied, **sums))
+        keep_up(run)
 
     return report
 
@@ -121,10 +119,15 @@ def _complete(run: Run) -> None:
     value one after the other, until all that was written meanwhile was followed at once.
     """
     run.enter(Phase.INDEXING)
-    target = run.databases.target
-    put_parts_back(run.tables, target, run.token, report=run.made, only_keys=True)
+    target, report = run.databases.target, partial(_made, run)
+    put_parts_back(run.tables, target, run.token, report=report, only_keys=True)
     follow_whole(run)
-    put_parts_back(run.tables, target, run.token, report=run.made)
+    put_parts_back(run.tables, target, run.token, report=report)
+
+
+def _made(run: Run, table: str, name: str) -> None:
+    run.made(table, name)
+    keep_up(run)
 
 
 def _change_over(run: Run) -> None:

@@ -14,8 +14,9 @@ from tenacity.wait import wait_random
 
 from ...exceptions import MoveError
 
-# lock_not_available and deadlock_detected; MySQL's lock wait timeout and deadlock.
-_LOCK_CODES = {"55P03", "40P01", 1205, 1213}
+# lock_not_available, deadlock_detected, and object_in_use: a replication slot that the session of a
+# process that was killed is still reading. MySQL's lock wait timeout and deadlock.
+_LOCK_CODES = {"55P03", "40P01", "55006", 1205, 1213}
 _LOCKED_FILE = "database is locked"
 # Seconds between two turns, in which those who came after are served.
 _PAUSE = (0.05, 0.3)
@@ -35,11 +36,13 @@ def with_patience(
     total: float,
     stop: Event,
     what: str,
+    needs: str = "",
 ) -> Result:
     """Return what ``work`` returns, which is begun again while it waits for a lock in vain.
 
     A turn waits ``turn`` seconds for a lock, all together ``total``. Raises ``MoveError``, with
-    ``what`` it was about, when the time is over or ``stop`` is set.
+    ``what`` it was about, when the time is over or ``stop`` is set; ``needs`` says what for, if it
+    is no lock on the tables.
     """
     retrying = Retrying(
         retry=retry_if_exception(is_lock_failure),
@@ -53,10 +56,11 @@ def with_patience(
     except RetryError:
         if stop.is_set():
             raise stopped() from None
+        needs = needs or f"a lock on the tables in {connection.alias!r}, which others have held"
         raise MoveError(
-            f"{what} needs a lock on the tables in {connection.alias!r}, which others have held for"
-            f" {total:g} seconds: a transaction that stays open, or a long query. Nothing was"
-            " changed. End it, and go on with --resume; --cut-over-timeout waits longer.",
+            f"{what} needs {needs} for {total:g} seconds: a transaction that stays open, or a long"
+            " query. Nothing was changed. End it, and go on with --resume; --cut-over-timeout waits"
+            " longer.",
             exit_code=13,
         ) from None
 

@@ -1,6 +1,6 @@
 """What stands in the way of a move, and what there is to move: looked at, nothing changed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from .fitting import find_misfits
 from .route import MoveRoute
 from .running import MoveOptions
 from .settling import is_slow_driver
+from .slot_checks import slot_note, slot_problems
 from .staying import staying_constraints
 from .suiting import column_problems
 from .tables import MovedTable, moved_tables
@@ -131,6 +132,7 @@ def look_ahead(
     tables = moved_tables(route.labels, databases.source)
     problems = (
         _problems(tables, databases, may_be_filled=may_be_filled),
+        _slot_problems(route, tables, databases, options),
         _misfits(tables, databases) if deep else [],
     )
     failures += [text for group in problems for text in group]
@@ -139,7 +141,7 @@ def look_ahead(
             plan,
             tables=tuple(_planned(table, databases.source) for table in tables),
             failures=failures,
-            notes=_notes(tables, databases),
+            notes=[*_notes(tables, databases), *_slot_notes(route, databases, options)],
         ),
         tables,
     )
@@ -187,6 +189,20 @@ def _problems(
         if connection.vendor == "postgresql":
             yield from _rights(tables, connection)
             yield from _sessions(connection)
+
+
+def _slot_problems(
+    route: MoveRoute, tables: tuple[MovedTable, ...], databases: Databases, options: MoveOptions
+) -> Iterable[str]:
+    if not options.replication:
+        return ()
+    return slot_problems(tables, databases.source, route.label, offline=options.offline)
+
+
+def _slot_notes(route: MoveRoute, databases: Databases, options: MoveOptions) -> list[str]:
+    if options.offline or not options.replication:
+        return []
+    return [slot_note(databases.source, route.label)]
 
 
 def _misfits(tables: tuple[MovedTable, ...], databases: Databases) -> list[str]:

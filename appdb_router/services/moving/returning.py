@@ -7,6 +7,7 @@ from django.db import transaction
 from .following import catch_up, follow_all, settle, shorten, verify
 from .forward import refusal
 from .journal import SOURCE, Phase
+from .listening import stop_listening
 from .parts import disable_triggers, enable_triggers
 from .running import Run
 from .sequences import set_sequences
@@ -23,6 +24,8 @@ def move_back(run: Run) -> None:
     run.enter(Phase.RETURNING)
     # The phases in between are those of the way there.
     run.journal.note(returning=True)
+    # A process that was killed when the app had just changed over has left that.
+    stop_listening(run)
     disable_triggers(run.tables, source, run.token)
     if not are_refused(run.tables, target, run.label):
         catch_up(run)

@@ -11,6 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .copying import Copied, CopyOptions
 from .databases import Databases
+from .decoding import Slot
 from .journal import SOURCE, TARGET, Journal, Phase
 from .keys import Key
 from .patience import with_patience
@@ -39,11 +40,13 @@ class MoveOptions:
     transaction, ``rate_limit`` bytes a second. The app changes over when at most ``max_lag`` rows
     are left to follow. ``lock_wait`` is how many seconds a statement waits for a lock, while others
     wait for it in turn, and ``cut_over_timeout`` how long that is tried. ``is_late`` fetches the
-    rows of an app that lives in the target by its settings already.
+    rows of an app that lives in the target by its settings already. ``replication`` learns what is
+    written from a replication slot instead of triggers.
     """
 
     offline: bool = False
     is_late: bool = False
+    replication: bool = False
     chunk_rows: int = 50_000
     rate_limit: int | None = None
     verify: Verification = Verification.CHECKSUM
@@ -80,7 +83,7 @@ class Run:
     """The work of one process at the move ``journal``.
 
     ``pending`` are the keys, by table, that have to be compared once more when nobody writes, and
-    ``pending_tables`` those of which every row has.
+    ``pending_tables`` those of which every row has. ``slot`` is there while it is listened to.
     """
 
     databases: Databases
@@ -91,6 +94,7 @@ class Run:
     stop: Event
     pending: dict[str, set[Key]] = field(default_factory=dict)
     pending_tables: set[str] = field(default_factory=set)
+    slot: Slot | None = None
 
     @property
     def label(self) -> str:

@@ -7,6 +7,7 @@ from django.db.models import Sum
 
 from ...models import MovedChunk, MovedTableState, RowChange
 from .databases import Databases
+from .decoding import slot_name, slot_state
 from .journal import Journal
 from .queueing import queue_length
 from .route import MoveRoute
@@ -22,6 +23,8 @@ class MoveStatus:
 
     ``gate`` is ``closed`` while its writes are refused. ``tables`` are all copied or being copied,
     with the rows and bytes that were sent; ``behind`` is the number of changes still to follow.
+    ``slot`` is the replication slot at the source, if there is one, with the bytes of the server's
+    log that it keeps, or ``None`` bytes if the server has given it up.
     """
 
     label: str
@@ -33,6 +36,7 @@ class MoveStatus:
     gate: str = "open"
     behind: int = 0
     tables: tuple[dict[str, Any], ...] = ()
+    slot: dict[str, Any] | None = None
     options: dict[str, Any] | None = None
     created: str | None = None
     updated: str | None = None
@@ -44,8 +48,11 @@ class MoveStatus:
 
 def status_of(route: MoveRoute, databases: Databases, journal: Journal | None) -> MoveStatus:
     """Return how far the move of ``route`` is; without a journal none was begun."""
+    slot = _slot(route, databases)
     if journal is None:
-        return MoveStatus(route.label, route.labels, route.source, route.target, home=route.source)
+        return MoveStatus(
+            route.label, route.labels, route.source, route.target, home=route.source, slot=slot
+        )
     row = journal.row
     home = databases.named(row.home)
     return MoveStatus(
@@ -58,10 +65,19 @@ def status_of(route: MoveRoute, databases: Databases, journal: Journal | None) -
         gate=row.gate,
         behind=_behind(databases, journal),
         tables=tuple(_tables(databases, row.token)),
+        slot=slot,
         options=row.options,
         created=row.created.isoformat(),
         updated=row.updated.isoformat(),
     )
+
+
+def _slot(route: MoveRoute, databases: Databases) -> dict[str, Any] | None:
+    """Return the slot also where no move knows of it: it would fill the disk unseen."""
+    source = databases.source
+    if source.vendor != "postgresql" or not (state := slot_state(source, route.label)):
+        return None
+    return {"name": slot_name(source, route.label), "bytes": state.bytes}
 
 
 def _behind(databases: Databases, journal: Journal) -> int:

@@ -33,7 +33,7 @@ RUNS = """
     from appdb_router.services.moving.moving import move_status
     from appdb_router.services.moving.route import route_of
 
-    KILLS, SEED = {kills}, {seed}
+    KILLS, SEED, OPTIONS = {kills}, {seed}, {options}
     chance = random.Random(SEED)
     killed = []
 
@@ -91,15 +91,14 @@ RUNS = """
             return first
         return ["--resume"]
 
-    first = []
     begun = time.monotonic()
-    assert end(begin()) == 0
+    assert end(begin(*OPTIONS)) == 0
     there = time.monotonic() - begun
     begun = time.monotonic()
     assert end(begin("--rollback")) == 0
     back = time.monotonic() - begun
     while len(killed) < KILLS:
-        until_done(["--restart"], "moved", there * 1.3)
+        until_done(["--restart", *OPTIONS], "moved", there * 1.3)
         assert status().home == "driver"
         until_done(["--rollback"], "returned", back * 1.3)
         assert status().home == "default"
@@ -123,7 +122,7 @@ def test_killed_at_any_moment(
     moving_project(project, {label: postgres.url(name) for label, name in names.items()})
     seed = int.from_bytes(os.urandom(4))
     with writing(project):
-        code = RUNS.format(kills=KILLS, seed=seed)
+        code = RUNS.format(kills=KILLS, seed=seed, options=[])
         result = project.python(code, timeout=100 + 20 * KILLS, check=False)
         assert result.returncode == 0, (seed, result.stdout, result.stderr)
     for name in names.values():

@@ -1,0 +1,41 @@
+"""The connections of a move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.support.facts import ask
+from tests.support.project import Project
+from tests.support.servers import Server
+
+
+def test_a_commit_lasts_whatever_the_server_does(
+    project: Project, postgres: Server, database_name: Callable[[str], str]
+) -> None:
+    """A crash of one server may not take back what the other one was told."""
+    project.app("driver")
+    for label, value in (("", "off"), ("DRIVER_", "on")):
+        name = database_name(label.lower() or "default")
+        postgres.execute(f"CREATE DATABASE {name}")
+        postgres.execute(f"ALTER DATABASE {name} SET synchronous_commit = {value}")
+        project.env[f"{label}DATABASE_URL"] = postgres.url(name)
+
+    facts = ask(
+        project,
+        """
+from appdb_router.services.moving.databases import opened_databases
+
+
+def setting(connection):
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW synchronous_commit")
+        return cursor.fetchone()[0]
+
+
+with opened_databases("default", "driver") as databases:
+    fact("source")(lambda: setting(databases.source))
+    fact("target")(lambda: setting(databases.target))
+""",
+    )
+
+    assert facts == {"source": "local", "target": "on"}
