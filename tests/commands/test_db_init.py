@@ -832,3 +832,20 @@ def test_an_engine_that_cannot_be_loaded_does_not_stop_the_others(project: Proje
     assert outcomes["blog"]["error"].startswith(
         "ImproperlyConfigured: 'acme.backend' isn't an available database backend"
     )
+
+
+def test_a_process_of_its_own_ends_without_collecting_garbage(project: Project) -> None:
+    result = project.python(
+        """
+        import gc
+        from django.core.management import call_command, execute_from_command_line
+
+        before = gc.get_freeze_count()
+        call_command("db_init", verbosity=0)
+        print(gc.get_freeze_count() <= before)
+        execute_from_command_line(["manage.py", "db_init", "--verbosity=0"])
+        print(gc.get_freeze_count() > before)
+        """
+    )
+
+    assert result.stdout == "True\nTrue\n"
