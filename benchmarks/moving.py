@@ -157,7 +157,7 @@ class Place:
 
     def shell(self, command: str) -> None:
         """Run a line of shell, as an administrator would."""
-        subprocess.run(
+        subprocess.run(  # noqa: S603  Programs of this module.
             ["/bin/bash", "-o", "pipefail", "-c", command],
             cwd=self.folder,
             env=self.environment,
@@ -208,8 +208,10 @@ def write(folder: Path, server: Server, tables: int) -> Place:
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
-    names = [f"appdb_bench_{os.getpid()}_{part}" for part in ("from", "to")]
-    return Place(folder, server, *names, [f"trips_trip{n}" for n in range(tables)])
+    prefix = f"appdb_bench_{os.getpid()}"
+    return Place(
+        folder, server, f"{prefix}_from", f"{prefix}_to", [f"trips_trip{n}" for n in range(tables)]
+    )
 
 
 def compare(
@@ -302,7 +304,7 @@ def copy(place: Place) -> None:
     server = place.server
     for table in place.tables:
         indexes = server.fetch(
-            "SELECT indexdef, indexname FROM pg_indexes WHERE indexdef !~ 'UNIQUE'"
+            "SELECT indexdef, indexname FROM pg_indexes WHERE indexdef !~ 'UNIQUE'"  # noqa: S608
             f" AND tablename = '{table}'",
             database=place.target,
         )

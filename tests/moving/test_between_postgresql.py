@@ -174,4 +174,4 @@ def test_everything_is_the_same(fleet: tuple[Project, str, str], postgres: Serve
     assert postgres.fetch(marks, database=target) == marked
     for table in TABLES:
         assert rows(postgres, target, table) == rows(postgres, source, table), table
-    print(told)
+    assert told

@@ -93,5 +93,5 @@ def test_a_table_may_be_described_anew() -> None:
     "message", [b"S", change(b"I", ITEM, b"N", pack(">H", 1) + b"b" + pack(">I", 0))]
 )
 def test_what_the_protocol_does_not_have_is_refused(message: bytes) -> None:
-    with pytest.raises(ValueError, match="unknown kind b'[Sb]'"):
+    with pytest.raises(ValueError, match=r"unknown kind b'[Sb]'"):
         read(*DESCRIBED, message)

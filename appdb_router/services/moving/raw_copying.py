@@ -1,7 +1,7 @@
 """Copying rows between two PostgreSQL servers as they are: blocks of COPY, handed on unread."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from selectors import EVENT_READ, BaseSelector, DefaultSelector
@@ -12,6 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from .columns import stored_table
 from .keys import Condition, Key, between, quoted
 from .remembering import remembered
+from .settling import driver_of
 from .tables import MovedTable
 
 # Large enough that Python does little, and small beside what the servers hold.
@@ -92,13 +93,13 @@ def copy_statements(
     )
 
 
-def stream(connection: BaseDatabaseWrapper, statement: str) -> Iterator[bytes]:
+def stream(connection: BaseDatabaseWrapper, statement: str) -> Generator[bytes]:
     """Yield what the ``COPY … TO STDOUT`` of ``statement`` sends, in blocks of about 128 KiB.
 
     Closing it before the end cancels the statement. The driver's own way hands every row to Python.
     """
     with connection.cursor() as cursor, connection.wrap_database_errors:
-        driver = connection.Database
+        driver = driver_of(connection)
         pgconn = cursor.connection.pgconn
         # Left with an error, it cancels the statement; what was read is not its to read again.
         with cursor.cursor.copy(statement), DefaultSelector() as selector:
@@ -133,7 +134,7 @@ def filled(connection: BaseDatabaseWrapper, condition: Condition) -> str:
     """Return ``condition`` with its parameters in it: COPY takes none."""
     text, parameters = condition
     connection.ensure_connection()
-    literal = connection.Database.sql.Literal
+    literal = driver_of(connection).sql.Literal
     literals = [literal(value).as_string(connection.connection) for value in parameters]
     return text % tuple(literals)
 

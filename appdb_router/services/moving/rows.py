@@ -12,6 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from ...exceptions import MoveError
 from .keys import Key, among, batches, between, column_field, key_texts, quoted, read_key
 from .kinds import VALUE_ERRORS, Kind, kind_of
+from .settling import driver_of
 from .tables import MovedTable
 
 # So many rows are held in memory at once.
@@ -200,4 +201,4 @@ def _streaming_cursor(giver: BaseDatabaseWrapper) -> Any:
     # The usual one holds all rows in the client.
     giver.ensure_connection()
     with giver.wrap_database_errors:
-        return closing(giver.connection.cursor(giver.Database.cursors.SSCursor))
+        return closing(giver.connection.cursor(driver_of(giver).cursors.SSCursor))

@@ -72,7 +72,8 @@ def _count_mysql(connection: BaseDatabaseWrapper, table: str) -> int:
         "SELECT auto_increment FROM information_schema.tables"
         " WHERE table_schema = DATABASE() AND table_name = %s"
     )
-    if not connection.mysql_is_mariadb:
+    wrapper: Any = connection
+    if not wrapper.mysql_is_mariadb:
         # MySQL would tell what it knew a day ago.
         with connection.cursor() as cursor:
             cursor.execute("SET SESSION information_schema_stats_expiry = 0")

@@ -52,6 +52,11 @@ def settle(connection: BaseDatabaseWrapper) -> None:
             cursor.execute("PRAGMA foreign_keys = OFF")
 
 
+def driver_of(connection: Any) -> Any:
+    """Return the module of the driver, which type checkers do not know of."""
+    return connection.Database
+
+
 def is_slow_driver() -> bool:
     """Tell whether psycopg runs without its C implementation, about half as fast."""
     try:

@@ -58,7 +58,7 @@ def _moved(model: type[Model], source: BaseDatabaseWrapper) -> MovedTable:
     stored = stored_table(source, name)
     known = tuple(_model_columns(model, source))
     if stored is None:
-        key = tuple(field.column for field in model._meta.pk_fields)
+        key = tuple(str(field.column) for field in model._meta.pk_fields)
         return MovedTable(model, name, known, key)
     return MovedTable(
         model,
@@ -71,7 +71,7 @@ def _moved(model: type[Model], source: BaseDatabaseWrapper) -> MovedTable:
 def _model_columns(model: type[Model], source: BaseDatabaseWrapper) -> Iterator[str]:
     for field in model._meta.local_concrete_fields:
         if not field.generated and field.db_parameters(source)["type"] is not None:
-            yield field.column
+            yield str(field.column)
 
 
 def _all_columns(
@@ -97,7 +97,7 @@ def _ordered(models: dict[str, type[Model]]) -> list[str]:
             {
                 field.related_model._meta.db_table
                 for field in model._meta.local_concrete_fields
-                if field.remote_field and not isinstance(field.related_model, str)
+                if field.related_model and not isinstance(field.related_model, str)
             }
             & models.keys() - {name}
         )
