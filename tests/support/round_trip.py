@@ -141,7 +141,8 @@ def go_around(connections: list[Any], values: dict[str, list[Any]]) -> tuple[int
 
     from appdb_router.services.moving.tables import moved_tables
 
-    thing: Any = apps.get_model("fleet", "Thing")
+    name = "fleet.Thing"
+    thing: Any = apps.get_model(name)
     for connection in connections:
         empty(connection)
     fill(thing, values)
