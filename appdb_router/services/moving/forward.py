@@ -179,7 +179,7 @@ def _lock(run: Run) -> None:
     if names:
         with source.cursor() as cursor:
             cursor.execute(f"LOCK TABLE {', '.join(names)} IN ACCESS EXCLUSIVE MODE")
-    lock_for_writing(run.tables, source, timeout=run.options.lock_wait)
+    lock_for_writing(run.tables, source, timeout=run.lock_wait)
 
 
 def refusal(run: Run) -> str:

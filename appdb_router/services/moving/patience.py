@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event
+from time import monotonic
 from typing import Any, TypeVar
 
 from django.db import DatabaseError, Error
@@ -20,6 +21,7 @@ _LOCK_CODES = {"55P03", "40P01", "55006", 1205, 1213}
 _LOCKED_FILE = "database is locked"
 # Seconds between two turns, in which those who came after are served.
 _PAUSE = (0.05, 0.3)
+_LONG_TURN = 1.5
 
 _SHORT = {
     "postgresql": ("SET lock_timeout = {milliseconds}", "RESET lock_timeout"),
@@ -40,10 +42,16 @@ def with_patience(
 ) -> Result:
     """Return what ``work`` returns, which is begun again while it waits for a lock in vain.
 
-    A turn waits ``turn`` seconds for a lock, all together ``total``. Raises ``MoveError``, with
-    ``what`` it was about, when the time is over or ``stop`` is set; ``needs`` says what for, if it
-    is no lock on the tables.
+    A turn waits ``turn`` seconds for a lock, all together ``total``; see ``turn_after``. Raises
+    ``MoveError``, with ``what`` it was about, when the time is over or ``stop`` is set; ``needs``
+    says what for, if it is no lock on the tables.
     """
+    begun = monotonic()
+
+    def attempt() -> Result:
+        with _short_waits(connection, turn_after(monotonic() - begun, turn, total)):
+            return work()
+
     retrying = Retrying(
         retry=retry_if_exception(is_lock_failure),
         stop=stop_any(stop_after_delay(total), stop_when_event_set(stop)),
@@ -51,8 +59,7 @@ def with_patience(
         sleep=sleep_using_event(stop),
     )
     try:
-        with _short_waits(connection, turn):
-            return retrying(work)
+        return retrying(attempt)
     except RetryError:
         if stop.is_set():
             raise stopped() from None
@@ -63,6 +70,15 @@ def with_patience(
             " longer.",
             exit_code=13,
         ) from None
+
+
+def turn_after(seconds: float, turn: float, total: float) -> float:
+    """Return how long a turn waits that begins after ``seconds`` of ``total``.
+
+    When half of the time is over it is longer: PostgreSQL ends an autovacuum that is in the way,
+    but only when somebody has waited for it for a second (``deadlock_timeout``).
+    """
+    return turn if seconds < total / 2 else max(turn, _LONG_TURN)
 
 
 def stopped() -> MoveError:

@@ -65,7 +65,7 @@ def _leave(run: Run) -> None:
         _leave_at_once(run)
         return
     with transaction.atomic(using=target.alias):
-        lock_for_writing(run.tables, target, timeout=run.options.lock_wait)
+        lock_for_writing(run.tables, target, timeout=run.lock_wait)
         settle(run)
         run.refuse(target, refusal(run))
 

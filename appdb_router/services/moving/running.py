@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from functools import partial
 from threading import Event
+from time import monotonic
 from typing import Any, Protocol
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -14,7 +14,7 @@ from .databases import Databases
 from .decoding import Slot
 from .journal import SOURCE, TARGET, Journal, Phase
 from .keys import Key
-from .patience import with_patience
+from .patience import turn_after, with_patience
 from .tables import MovedTable
 from .triggers import are_refused, refuse_writes
 
@@ -95,6 +95,7 @@ class Run:
     pending: dict[str, set[Key]] = field(default_factory=dict)
     pending_tables: set[str] = field(default_factory=set)
     slot: Slot | None = None
+    waiting_since: float | None = None
 
     @property
     def label(self) -> str:
@@ -123,6 +124,12 @@ class Run:
         return CopyOptions(self.options.chunk_rows, self.options.rate_limit, digest)
 
     @property
+    def lock_wait(self) -> float:
+        """How many seconds a statement waits for a lock now."""
+        waited = 0.0 if self.waiting_since is None else monotonic() - self.waiting_since
+        return turn_after(waited, self.options.lock_wait, self.options.cut_over_timeout)
+
+    @property
     def keyed(self) -> tuple[MovedTable, ...]:
         """The tables whose rows can be told apart."""
         return tuple(table for table in self.tables if table.key)
@@ -148,9 +155,18 @@ class Run:
 
         Raises ``MoveError`` if it does not get its locks in time.
         """
-        wait = self.options.lock_wait
-        act = partial(change, self.tables, connection, self.label, *arguments)
-        self.retry(partial(act, lock_wait=wait, patience=0), connection, what)
+        self.retry(
+            lambda: change(
+                self.tables,
+                connection,
+                self.label,
+                *arguments,
+                lock_wait=self.lock_wait,
+                patience=0,
+            ),
+            connection,
+            what,
+        )
 
     def retry(self, work: Callable[[], None], connection: BaseDatabaseWrapper, what: str) -> None:
         """Do ``work``, which waits for locks of ``connection`` in short turns; see ``MoveOptions``.
@@ -161,14 +177,18 @@ class Run:
             # Whoever began the transaction begins it again.
             work()
             return
-        with_patience(
-            work,
-            connection,
-            turn=self.options.lock_wait,
-            total=self.options.cut_over_timeout,
-            stop=self.stop,
-            what=what,
-        )
+        self.waiting_since = monotonic()
+        try:
+            with_patience(
+                work,
+                connection,
+                turn=self.options.lock_wait,
+                total=self.options.cut_over_timeout,
+                stop=self.stop,
+                what=what,
+            )
+        finally:
+            self.waiting_since = None
 
     def refuse(self, connection: BaseDatabaseWrapper, reason: str) -> None:
         """Have the database of ``connection`` refuse writes to the tables, unless it does."""
