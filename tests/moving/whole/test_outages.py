@@ -1,0 +1,66 @@
+"""A server goes away in the middle of a move, and comes back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.embedded import Cluster
+from tests.support.live_moves import ALL, moving_project
+from tests.support.project import Project
+from tests.support.servers import Server
+
+MOVE = ("db_move", "driver")
+# Slowly, so that there is time to do harm between two chunks.
+SLOWLY = ("--chunk-rows", "20", "--rate-limit", "20000", "--format", "json")
+CUT = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = '{name}' AND pid <> pg_backend_pid()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fragile_label", ["default", "driver"])
+@pytest.mark.parametrize("phase", ["copying", "verifying"])
+def test_a_server_is_killed_and_connections_are_cut(
+    tmp_path: Path,
+    postgres: Server,
+    fragile: tuple[Server, Cluster],
+    database_name: Callable[[str], str],
+    fragile_label: str,
+    phase: str,
+) -> None:
+    server, cluster = fragile
+    names = {label: database_name(label) for label in ("default", "driver")}
+    urls = {
+        label: (server if label == fragile_label else postgres).url(name)
+        for label, name in names.items()
+    }
+    project = moving_project(Project(tmp_path), urls, rows=300)
+    before = json.loads(project.python(ALL).stdout)
+
+    def cut() -> None:
+        server.execute(CUT.format(name=names[fragile_label]))
+
+    for number, harm in enumerate((cluster.kill, cut)):
+        process = project.popen(*MOVE, *(("--resume",) if number else ()), *SLOWLY)
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = json.loads(line)
+            if event["event"] == "copied" or event.get("phase") in {phase, "verifying"}:
+                break
+        harm()
+        _, stderr = process.communicate(timeout=60)
+        if not cluster.is_there():
+            cluster.start()
+        if process.returncode:
+            assert process.returncode == 1, stderr
+            assert "--resume" in stderr
+    project.manage(*MOVE, "--resume", *SLOWLY, check=False)
+    found = project.manage(*MOVE, "--status", "--format", "json").stdout
+    assert json.loads(found)["home"] == "driver"
+    assert json.loads(project.python(ALL).stdout) == before
+    server.drop(names[fragile_label])
