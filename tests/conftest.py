@@ -111,8 +111,14 @@ def fragile(fragile_server: tuple[Server, Cluster]) -> Iterator[tuple[Server, Cl
 
 @pytest.fixture(scope="session")
 def logical_cluster() -> Iterator[tuple[Server, Cluster]]:
-    # Waiting for the log is what tells an acknowledged write from one that a crash may take back.
-    with fragile_postgres({"wal_level": "logical", "synchronous_commit": "on"}) as found:
+    settings = {
+        "wal_level": "logical",
+        # What was acknowledged is there after a crash.
+        "synchronous_commit": "on",
+        # A slot that is made waits for its transactions too.
+        "autovacuum": "off",
+    }
+    with fragile_postgres(settings) as found:
         yield found
 
 

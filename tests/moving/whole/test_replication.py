@@ -85,14 +85,14 @@ def opened(server: Server, database: str, statement: str) -> Iterator[None]:
 def test_what_stays_of_a_move_that_stops(logged: Project, logical: Server) -> None:
     """A slot that is lost is noticed, and each way out takes it away."""
     database = logged.env["DATABASE_URL"].rpartition("/")[2]
-    short = ("--replication", "--cut-over-timeout", "1")
+    short = ("--replication", "--cut-over-timeout", "3")
 
     # A slot waits for the transactions of all databases.
     with opened(logical, "postgres", "SELECT pg_current_xact_id()"):
         assert failing(logged, *short) == (
             13,
             "CommandError: Making the replication slot needs a moment after all transactions that"
-            " write in any database of the server of 'default', which has not come for 1 seconds:"
+            " write in any database of the server of 'default', which has not come for 3 seconds:"
             " a transaction that stays open, or a long query. Nothing was changed. End it, and go"
             " on with --resume; --cut-over-timeout waits longer.",
         )
