@@ -101,7 +101,9 @@ def test_what_stays_of_a_move_that_stops(logged: Project, logical: Server) -> No
         assert failing(logged, "--resume")[0] == 13
     [(_, slot), (_, publication)] = left(logged, logical)
     assert slot == publication
-    assert status(logged)["slot"] == {"name": slot, "bytes": status(logged)["slot"]["bytes"]}
+    kept = status(logged)["slot"]
+    assert kept == {"name": slot, "bytes": kept["bytes"]}
+    assert kept["bytes"] > 0
     text = logged.manage("db_move", "driver", "--status").stdout
     assert f"The replication slot {slot} keeps " in text
 
