@@ -14,7 +14,16 @@ from rich.progress import track
 
 from tests.support.servers import POSTGRES_VARIABLES, Server, embedded_postgres
 
-from . import building, generated, initialising_report, queries, report, routing
+from . import (
+    building,
+    generated,
+    initialising_report,
+    live,
+    moving_report,
+    queries,
+    report,
+    routing,
+)
 from .timing import Results, run_worker
 
 
@@ -33,6 +42,15 @@ def main() -> int:
             if options.initialising:
                 results.add(run_worker("benchmarks.initialising", str(folder), url))
                 return finish(initialising_report.tables(results), options)
+            if options.moving:
+                results.add(
+                    run_worker("benchmarks.moving", str(folder), url, str(options.rows), "3")
+                )
+                return finish(moving_report.tables(results), options)
+            if options.live:
+                return finish(
+                    live.tables(live.measure(folder / "live", url, options.rows)), options
+                )
             for _ in progress(options.processes, "Routing"):
                 arguments = (str(plain), url, str(options.rounds))
                 results.add(run_worker("benchmarks.routing", *arguments))
@@ -71,6 +89,15 @@ def parser() -> argparse.ArgumentParser:
         "--initialising",
         action="store_true",
         help="measure bringing databases into being instead, for some minutes",
+    )
+    made.add_argument(
+        "--moving", action="store_true", help="measure moving rows instead, for some minutes"
+    )
+    made.add_argument(
+        "--live", action="store_true", help="measure a move while processes read and write instead"
+    )
+    made.add_argument(
+        "--rows", type=int, default=1_000_000, help="rows of --moving and --live (%(default)s)"
     )
     made.add_argument("--processes", type=int, default=6, help="runs of each worker (%(default)s)")
     made.add_argument("--rounds", type=int, default=20, help="rounds of a run (%(default)s)")
