@@ -1,7 +1,7 @@
 """A field of the package's own tables."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
@@ -13,6 +13,11 @@ class JSONTextField(models.TextField):  # type: ignore[type-arg]
     ``JSONField`` asks the database whether it can, and the system checks of Django 6.1 would open
     every database for that.
     """
+
+    if TYPE_CHECKING:
+        # Where django-stubs looks for what may be set, and what is read.
+        _pyi_private_set_type: Any
+        _pyi_private_get_type: Any
 
     def get_prep_value(self, value: Any) -> str:
         """Return the text for ``value``."""

@@ -208,8 +208,10 @@ def write(folder: Path, server: Server, tables: int) -> Place:
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
-    names = [f"appdb_bench_{os.getpid()}_{part}" for part in ("from", "to")]
-    return Place(folder, server, *names, [f"trips_trip{n}" for n in range(tables)])
+    name = f"appdb_bench_{os.getpid()}"
+    return Place(
+        folder, server, f"{name}_from", f"{name}_to", [f"trips_trip{n}" for n in range(tables)]
+    )
 
 
 def compare(

@@ -11,6 +11,7 @@ import re
 import sys
 from contextlib import ExitStack
 from decimal import Decimal
+from itertools import pairwise
 from threading import Event
 from typing import Any
 
@@ -115,7 +116,7 @@ def main() -> None:
             counts[1] += refused
 
         check()
-        print(*counts)
+        sys.stdout.write(f"{counts[0]} {counts[1]}\n")
 
 
 def prepare(connections: list[Any]) -> None:
@@ -140,12 +141,12 @@ def go_around(connections: list[Any], values: dict[str, list[Any]]) -> tuple[int
 
     from appdb_router.services.moving.tables import moved_tables
 
-    thing = apps.get_model("fleet.Thing")
+    thing: Any = apps.get_app_config("fleet").get_model("Thing")
     for connection in connections:
         empty(connection)
     fill(thing, values)
     refused = 0
-    for giver, taker in zip(connections, connections[1:], strict=False):
+    for giver, taker in pairwise(connections):
         tables = moved_tables(["fleet"], giver)
         refused += remove_misfits(thing, tables, giver, taker)
         # Nothing was written, whether refused or not.

@@ -1,6 +1,7 @@
 """Rows that refer to rows which are not there, as SQLite and MySQL may have them."""
 
 from collections.abc import Collection
+from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -16,7 +17,8 @@ def dangling(table: MovedTable, giver: BaseDatabaseWrapper, names: Collection[st
     The taker would refuse its constraint when all rows are there.
     """
     found = []
-    for field in table.model._meta.local_concrete_fields:
+    fields: Any = table.model._meta.local_concrete_fields
+    for field in fields:
         if not field.remote_field or not getattr(field, "db_constraint", False):
             continue
         target = field.target_field

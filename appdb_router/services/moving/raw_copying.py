@@ -1,7 +1,7 @@
 """Copying rows between two PostgreSQL servers as they are: blocks of COPY, handed on unread."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from selectors import EVENT_READ, BaseSelector, DefaultSelector
@@ -80,13 +80,13 @@ def copy_statements(
     )
 
 
-def stream(connection: BaseDatabaseWrapper, statement: str) -> Iterator[bytes]:
+def stream(connection: BaseDatabaseWrapper, statement: str) -> Generator[bytes]:
     """Yield what the ``COPY … TO STDOUT`` of ``statement`` sends, in blocks of about 128 KiB.
 
     Closing it before the end cancels the statement. The driver's own way hands every row to Python.
     """
     with connection.cursor() as cursor, connection.wrap_database_errors:
-        driver = connection.Database
+        driver = _driver(connection)
         pgconn = cursor.connection.pgconn
         # Left with an error, it cancels the statement; what was read is not its to read again.
         with cursor.cursor.copy(statement), DefaultSelector() as selector:
@@ -117,10 +117,15 @@ def _blocks(pgconn: Any, selector: BaseSelector) -> Iterator[bytes]:
         yield bytes(block)
 
 
+def _driver(connection: Any) -> Any:
+    """Return the module of the driver: psycopg."""
+    return connection.Database
+
+
 def _filled(connection: BaseDatabaseWrapper, condition: str, parameters: list[str]) -> str:
     """Return ``condition`` with its parameters in it: COPY takes none."""
     connection.ensure_connection()
-    literal = connection.Database.sql.Literal
+    literal = _driver(connection).sql.Literal
     literals = [literal(text).as_string(connection.connection) for text in parameters]
     return condition % tuple(literals)
 

@@ -187,6 +187,7 @@ def _streaming_cursor(giver: BaseDatabaseWrapper) -> Any:
     if giver.vendor != "mysql":
         return giver.chunked_cursor()
     # The usual one holds all rows in the client.
+    driver: Any = giver.Database  # type: ignore[attr-defined]
     giver.ensure_connection()
     with giver.wrap_database_errors:
-        return closing(giver.connection.cursor(giver.Database.cursors.SSCursor))
+        return closing(giver.connection.cursor(driver.cursors.SSCursor))

@@ -74,10 +74,9 @@ def _count_mysql(connection: BaseDatabaseWrapper, table: str) -> int:
         "SELECT auto_increment FROM information_schema.tables"
         " WHERE table_schema = DATABASE() AND table_name = %s"
     )
-    if not connection.mysql_is_mariadb:
-        # MySQL would tell what it knew a day ago.
-        with connection.cursor() as cursor:
-            cursor.execute("SET SESSION information_schema_stats_expiry = 0")
+    # MySQL would tell what it knew a day ago; MariaDB does not, and takes this for a comment.
+    fresh = "SET /*!80000 SESSION information_schema_stats_expiry = 0, */ @appdb_router = NULL"
+    _run(connection, fresh, None)
     return _value(connection, statement, [table]) or 0
 
 
@@ -88,9 +87,7 @@ def _count_sqlite(connection: BaseDatabaseWrapper, table: str) -> int:
 
 def _set_postgresql(taker: BaseDatabaseWrapper, place: tuple[str, str], needed: int) -> None:
     table, column = place
-    for state in sequences(taker, [table]):
-        if state.column != column:
-            continue
+    for state in (state for state in sequences(taker, [table]) if state.column == column):
         following = _following(taker, state)
         if following < needed:
             # A sequence that goes in larger steps keeps to its numbers.

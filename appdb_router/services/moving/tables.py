@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.apps import apps
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -50,9 +51,8 @@ def moved_tables(labels: Collection[str], source: BaseDatabaseWrapper) -> tuple[
 
 def _has_table(model: type[Model], source: BaseDatabaseWrapper) -> bool:
     # The table of a many-to-many field is made with the model that has the field.
-    owner = model._meta.auto_created or model
-    options = owner._meta  # type: ignore[union-attr]
-    return bool(options.can_migrate(source)) and not model._meta.proxy
+    owner: Any = model._meta.auto_created or model
+    return bool(owner._meta.can_migrate(source)) and not model._meta.proxy
 
 
 def _moved(model: type[Model], source: BaseDatabaseWrapper) -> MovedTable:
@@ -60,7 +60,7 @@ def _moved(model: type[Model], source: BaseDatabaseWrapper) -> MovedTable:
     stored = stored_table(source, name)
     known = tuple(_model_columns(model, source))
     if stored is None:
-        key = tuple(field.column for field in model._meta.pk_fields)
+        key = tuple(str(field.column) for field in model._meta.pk_fields)
         return MovedTable(model, name, known, key)
     return MovedTable(
         model,
@@ -73,7 +73,7 @@ def _moved(model: type[Model], source: BaseDatabaseWrapper) -> MovedTable:
 def _model_columns(model: type[Model], source: BaseDatabaseWrapper) -> Iterator[str]:
     for field in model._meta.local_concrete_fields:
         if not field.generated and field.db_parameters(source)["type"] is not None:
-            yield field.column
+            yield str(field.column)
 
 
 def _all_columns(
@@ -95,15 +95,7 @@ def _named_as(known: Sequence[str], column: str, source: BaseDatabaseWrapper) ->
 def _ordered(models: dict[str, type[Model]]) -> list[str]:
     """Return the names of the tables, parents first; of a circle, the first stays the first."""
     parents = {
-        name: sorted(
-            {
-                field.related_model._meta.db_table
-                for field in model._meta.local_concrete_fields
-                if field.remote_field and not isinstance(field.related_model, str)
-            }
-            & models.keys() - {name}
-        )
-        for name, model in models.items()
+        name: sorted(_referred(model) & models.keys() - {name}) for name, model in models.items()
     }
     ordered: dict[str, None] = {}
 
@@ -116,3 +108,8 @@ def _ordered(models: dict[str, type[Model]]) -> list[str]:
     for name in models:
         visit(name, frozenset({name}))
     return list(ordered)
+
+
+def _referred(model: type[Model]) -> set[str]:
+    fields: Any = model._meta.local_concrete_fields
+    return {field.related_model._meta.db_table for field in fields if field.remote_field}
