@@ -61,6 +61,24 @@ print(value(target, "SHOW synchronous_commit"), settling.is_slow_driver())
     ]
 
 
+def test_a_connection_that_is_lost(on_postgres: Fleet) -> None:
+    lines = on_postgres.run(
+        FILL
+        + """
+pid = value(source, "SELECT pg_backend_pid()")
+try:
+    copy(report=lambda copied: value(target, f"SELECT pg_terminate_backend({pid})"))
+except Error as error:
+    print(settling.is_about_server(error), MovedChunk.objects.using("fleet").count())
+source.close()
+copy()
+print(value(target, "SELECT count(*) FROM fleet_car"))
+"""
+    )
+
+    assert lines == ["True 1", "95"]
+
+
 def test_a_copy_that_is_slowed_down(on_postgres: Fleet) -> None:
     [line] = on_postgres.run(
         FILL

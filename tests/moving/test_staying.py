@@ -62,6 +62,8 @@ try:
     staying.validate_staying_constraints(written, source)
 except MoveError as error:
     print(error)
+staying.validate_staying_constraints(
+    [{**item, "is_validated": False} for item in written], source)
 run(source, "DELETE FROM rest_owner WHERE id = 8")
 staying.validate_staying_constraints(written, source)
 print(indexes() == indexes_before, Owner.objects.using("default").count())
@@ -106,12 +108,13 @@ print("CONSTRAINT" in after, "ON DELETE" in after, "'x) REFERENCES fleet_car (id
 staying.add_staying_constraints(written, source)
 print(len(staying.staying_constraints(found.values(), source)) - len(written))
 print(value(source, 'SELECT e FROM "by hand"'))
-odd = [{**written[0], "definition": "nothing"}]
-staying.drop_staying_constraints(odd, source)
+staying.drop_staying_constraints(written, source)
+odd = [{**written[0], "columns": ["d"], "definition": "DEFAULT 7"}]
 try:
     staying.add_staying_constraints(odd, source)
-except (MoveError, Error) as error:
-    print(type(error).__name__)
+except MoveError as error:
+    print(error)
+staying.add_staying_constraints(written, source)
 run(source, "PRAGMA foreign_keys = ON")
 try:
     with transaction.atomic(using="default"):
@@ -132,7 +135,7 @@ except MoveError as error:
         "False False True",
         "1",
         "6",
-        "OperationalError",
+        "The foreign keys of 'by hand' cannot be changed.",
         "Tables cannot be remade while SQLite checks foreign keys.",
         "The foreign key of 'odd' on 'a' is not understood.",
     ]
