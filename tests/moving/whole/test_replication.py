@@ -35,7 +35,7 @@ def status(project: Project) -> dict[str, Any]:
 
 
 LEFT = """
-    SELECT 'slot', slot_name::text FROM pg_replication_slots
+    SELECT 'slot', slot_name::text FROM pg_replication_slots WHERE database = current_database()
     UNION ALL SELECT 'trigger', tgname::text FROM pg_trigger WHERE tgname LIKE 'appdb_router_cap%'
     UNION ALL SELECT 'publication', pubname::text FROM pg_publication
 """
