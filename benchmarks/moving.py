@@ -89,6 +89,7 @@ with connections[sys.argv[1]].schema_editor() as editor:
     for model in [*apps.get_app_config("trips").get_models(), MovedTableState, MovedChunk]:
         editor.create_model(model)
 """
+# From the start of the process to the end of the verification; another program may stand here.
 MOVE = """\
 import hashlib, json, resource, sys, threading, django
 django.setup()
@@ -151,13 +152,14 @@ class Place:
     def python(self, *arguments: str) -> str:
         """Run Python in the project, and return what it prints."""
         command = [sys.executable, *arguments]
-        return subprocess.run(  # noqa: S603  Programs of this module.
+        # Programs of this module.
+        return subprocess.run(  # noqa: S603
             command, cwd=self.folder, env=self.environment, check=True, text=True, stdout=-1
         ).stdout
 
     def shell(self, command: str) -> None:
         """Run a line of shell, as an administrator would."""
-        subprocess.run(
+        subprocess.run(  # noqa: S603
             ["/bin/bash", "-o", "pipefail", "-c", command],
             cwd=self.folder,
             env=self.environment,
@@ -303,11 +305,8 @@ def copy(place: Place) -> None:
     """Drop indexes, pipe the rows as text, and make the indexes again."""
     server = place.server
     for table in place.tables:
-        indexes = server.fetch(
-            "SELECT indexdef, indexname FROM pg_indexes WHERE indexdef !~ 'UNIQUE'"
-            f" AND tablename = '{table}'",
-            database=place.target,
-        )
+        listed = f"SELECT indexdef, indexname FROM pg_indexes WHERE tablename = '{table}'"  # noqa: S608
+        indexes = server.fetch(f"{listed} AND indexdef !~ 'UNIQUE'", database=place.target)
         key = f"{table}_pkey"
         drops = [f"DROP INDEX {name}" for _, name in indexes]
         drops.append(f"ALTER TABLE {table} DROP CONSTRAINT {key}")
