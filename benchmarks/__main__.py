@@ -39,18 +39,24 @@ def main() -> int:
         generated.write(plain, max(routing.SIZES))
         generated.write(with_modules, max(routing.SIZES), database_modules=True)
         with postgres_url(folder / "pg") as url:
+            if options.live:
+                measured = live.measure(folder / "live", url, options.rows)
+                return finish(live.tables(measured), options)
+            if options.moving:
+                given = (
+                    str(folder / "moving"),
+                    url,
+                    str(options.rows),
+                    str(options.rounds // 4),
+                )
+                results.add(run_worker("benchmarks.moving", *given))
+                if options.ten_million:
+                    given = (str(folder / "memory"), url, str(moving_report.MOST_ROWS), "0")
+                    results.add(moving_report.memory(run_worker("benchmarks.moving", *given)))
+                return finish(moving_report.tables(results, options.rows), options)
             if options.initialising:
                 results.add(run_worker("benchmarks.initialising", str(folder), url))
                 return finish(initialising_report.tables(results), options)
-            if options.moving:
-                results.add(
-                    run_worker("benchmarks.moving", str(folder), url, str(options.rows), "3")
-                )
-                return finish(moving_report.tables(results), options)
-            if options.live:
-                return finish(
-                    live.tables(live.measure(folder / "live", url, options.rows)), options
-                )
             for _ in progress(options.processes, "Routing"):
                 arguments = (str(plain), url, str(options.rounds))
                 results.add(run_worker("benchmarks.routing", *arguments))
@@ -91,13 +97,18 @@ def parser() -> argparse.ArgumentParser:
         help="measure bringing databases into being instead, for some minutes",
     )
     made.add_argument(
-        "--moving", action="store_true", help="measure moving rows instead, for some minutes"
+        "--moving",
+        action="store_true",
+        help="measure moving rows between databases instead, for some minutes",
     )
     made.add_argument(
         "--live", action="store_true", help="measure a move while processes read and write instead"
     )
+    made.add_argument("--rows", type=int, default=1_000_000, help="rows to move (%(default)s)")
     made.add_argument(
-        "--rows", type=int, default=1_000_000, help="rows of --moving and --live (%(default)s)"
+        "--ten-million",
+        action="store_true",
+        help="with --moving: the memory that ten million rows take, too",
     )
     made.add_argument("--processes", type=int, default=6, help="runs of each worker (%(default)s)")
     made.add_argument("--rounds", type=int, default=20, help="rounds of a run (%(default)s)")

@@ -137,7 +137,8 @@ if source.vendor == "sqlite":
 key = 0
 for column, text in {plain + rows!r}:
     key += 1
-    run(source, f"INSERT INTO fleet_thing (id, {{source.ops.quote_name(column)}}) VALUES ({{key}}, {{text}})")
+    quoted = source.ops.quote_name(column)
+    run(source, f"INSERT INTO fleet_thing (id, {{quoted}}) VALUES ({{key}}, {{text}})")
 """
         """
 fitting._MOST = 100

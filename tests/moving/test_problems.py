@@ -54,7 +54,8 @@ with transaction.atomic(using="default"), transaction.atomic(using="fleet"):
         "The column 'fleet_line.more' is in 'fleet' and not in 'default'.",
         "--",
         "The column 'fleet_line.extra' is computed in 'fleet', and not in 'default'.",
-        "The column 'fleet_line.extra' has the type 'integer' in 'default', and 'bigint' in 'fleet'.",
+        "The column 'fleet_line.extra' has the type 'integer' in 'default', and 'bigint' in"
+        " 'fleet'.",
         "The column 'fleet_line.more' is in 'fleet' and not in 'default'.",
         "--",
         "The column 'fleet_stop.name' has the type 'character varying(9)' in 'default', and"
@@ -117,8 +118,8 @@ except MoveError as error:
 
     assert lines == [
         "--",
-        "The table 'fleet_line' in 'default' has triggers that would change what is copied: 'noted'."
-        " Drop them until the move is over.",
+        "The table 'fleet_line' in 'default' has triggers that would change what is copied:"
+        " 'noted'. Drop them until the move is over.",
         "No field of Line knows the column 'fleet_line.Extra'.",
         "The table 'fleet_stop' in 'fleet' has triggers that would change what is copied: 'noted'."
         " Drop them until the move is over.",

@@ -27,12 +27,13 @@ q = source.ops.quote_name
 def keys_of(table):
     with source.cursor() as cursor:
         found = source.introspection.get_constraints(cursor, table)
-    listed = [(tuple(item["columns"]), item["foreign_key"]) for item in found.values() if item["foreign_key"]]
-    return sorted(listed)
+    return sorted((tuple(item["columns"]), item["foreign_key"]) for item in found.values()
+                  if item["foreign_key"])
 def indexes():
     with source.cursor() as cursor:
         found = source.introspection.get_constraints(cursor, "rest_owner")
-    return sorted(tuple(item["columns"]) for item in found.values() if item["index"] and not item["primary_key"])
+    return sorted(tuple(item["columns"]) for item in found.values()
+                  if item["index"] and not item["primary_key"])
 if source.vendor == "sqlite":
     run(source, "ALTER TABLE fleet_car ADD COLUMN owner_id bigint NULL REFERENCES rest_owner (id)")
     run(source, "CREATE TRIGGER noted AFTER INSERT ON rest_owner BEGIN SELECT 1; END")
