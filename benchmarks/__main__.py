@@ -14,7 +14,16 @@ from rich.progress import track
 
 from tests.support.servers import POSTGRES_VARIABLES, Server, embedded_postgres
 
-from . import building, generated, initialising_report, queries, report, routing
+from . import (
+    building,
+    generated,
+    initialising_report,
+    live,
+    moving_report,
+    queries,
+    report,
+    routing,
+)
 from .timing import Results, run_worker
 
 
@@ -30,6 +39,21 @@ def main() -> int:
         generated.write(plain, max(routing.SIZES))
         generated.write(with_modules, max(routing.SIZES), database_modules=True)
         with postgres_url(folder / "pg") as url:
+            if options.live:
+                measured = live.measure(folder / "live", url, options.rows)
+                return finish(live.tables(measured), options)
+            if options.moving:
+                given = (
+                    str(folder / "moving"),
+                    url,
+                    str(options.rows),
+                    str(options.rounds // 4),
+                )
+                results.add(run_worker("benchmarks.moving", *given))
+                if options.ten_million:
+                    given = (str(folder / "memory"), url, str(moving_report.MOST_ROWS), "0")
+                    results.add(moving_report.memory(run_worker("benchmarks.moving", *given)))
+                return finish(moving_report.tables(results, options.rows), options)
             if options.initialising:
                 results.add(run_worker("benchmarks.initialising", str(folder), url))
                 return finish(initialising_report.tables(results), options)
@@ -71,6 +95,20 @@ def parser() -> argparse.ArgumentParser:
         "--initialising",
         action="store_true",
         help="measure bringing databases into being instead, for some minutes",
+    )
+    made.add_argument(
+        "--moving",
+        action="store_true",
+        help="measure moving rows between databases instead, for some minutes",
+    )
+    made.add_argument(
+        "--live", action="store_true", help="measure a move while processes read and write instead"
+    )
+    made.add_argument("--rows", type=int, default=1_000_000, help="rows to move (%(default)s)")
+    made.add_argument(
+        "--ten-million",
+        action="store_true",
+        help="with --moving: the memory that ten million rows take, too",
     )
     made.add_argument("--processes", type=int, default=6, help="runs of each worker (%(default)s)")
     made.add_argument("--rounds", type=int, default=20, help="rounds of a run (%(default)s)")

@@ -24,7 +24,7 @@ FOLDER_DUMP = "pg_dump -Fd -j2, pg_restore -j2"
 COPY = "psql COPY, psql COPY, indexes afterwards"
 FIXTURE = "dumpdata, loaddata"
 PGCOPYDB = "pgcopydb clone"
-OURS = "ours, each chunk read back"
+OURS = "db_move --verify stream"
 CHECKSUM = "checksum of both sides, apart"
 RIVALS = (DUMP, FOLDER_DUMP, COPY, OURS)
 TABLES = 10
@@ -78,48 +78,29 @@ INSERT INTO trips_trip{number} SELECT n, (n::bigint * 7919) %% 1000003, 'name ' 
 FROM generate_series(1, {rows}) n
 """
 
-# Made as `db_init` would; the journal as a move does.
+# Made as `db_init` would.
 MAKE = """\
 import sys, django
 django.setup()
 from django.apps import apps
 from django.db import connections
-from appdb_router.models import MovedChunk, MovedTableState
 with connections[sys.argv[1]].schema_editor() as editor:
-    for model in [*apps.get_app_config("trips").get_models(), MovedTableState, MovedChunk]:
+    for model in apps.get_app_config("trips").get_models():
         editor.create_model(model)
 """
+# Prints by how much its memory has grown, in KiB.
 MOVE = """\
-import hashlib, json, resource, sys, threading, django
+import io, resource, django
 django.setup()
-from appdb_router.models import MovedChunk
-from appdb_router.services.connecting import separate_connection, standing_in
-from appdb_router.services.moving import copying, parts, raw_copying, sequences, tables
+from django.core.management import call_command
+import appdb_router.management.commands.db_move
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-with separate_connection("default") as source, separate_connection("trips") as target:
-    with standing_in(source), standing_in(target):
-        found = tables.moved_tables(["trips"], source)
-        source.ensure_connection(); target.ensure_connection()
-        start = peak()
-        parts.take_parts_away(found, target, "t")
-        for table in found:
-            copying.copy_table(
-                table, source, target, "t", copying.CopyOptions(digest=True),
-                report=lambda copied: None, stop=threading.Event())
-        parts.put_parts_back(found, target, "t", report=lambda *part: None)
-        sequences.set_sequences(found, source, target)
-        for table in found:
-            for chunk in MovedChunk.objects.using("trips").filter(table=table.name):
-                summed = hashlib.sha256()
-                bounds = (None if k is None else tuple(k) for k in (chunk.lower, chunk.upper))
-                statement, _ = raw_copying.copy_statements(table, target, target, *bounds)
-                for block in raw_copying.stream(target, statement):
-                    summed.update(block)
-                assert summed.hexdigest() == chunk.digest
-        print(json.dumps(peak() - start))
+start = peak()
+call_command("db_move", "trips", verify="stream", stdout=io.StringIO())
+print(peak() - start)
 """
 
 
@@ -150,9 +131,23 @@ class Place:
 
     def python(self, *arguments: str) -> str:
         """Run Python in the project, and return what it prints."""
-        command = [sys.executable, *arguments]
+        return self.run([sys.executable, *arguments], self.environment)
+
+    @property
+    def moving(self) -> str:
+        """The name of a copy of the source that is moved."""
+        return f"{self.source}_moving"
+
+    def move(self) -> str:
+        """Move the tables with ``db_move``, and return what the program prints."""
+        url = self.server.url(self.moving)
+        variables = {"DATABASE_URL": url, "TRIPS_DATABASE_MOVE_FROM": "default"}
+        return self.run([sys.executable, "-c", MOVE], self.environment | variables)
+
+    def run(self, command: Sequence[str], environment: dict[str, str]) -> str:
+        """Run a program in the project, and return what it prints."""
         return subprocess.run(  # noqa: S603  Programs of this module.
-            command, cwd=self.folder, env=self.environment, check=True, text=True, stdout=-1
+            command, cwd=self.folder, env=environment, check=True, text=True, stdout=-1
         ).stdout
 
     def shell(self, command: str) -> None:
@@ -229,7 +224,7 @@ def compare(
         if where == ONE:
             results[CHECKSUM] = [seconds_of(lambda: checksums(place))]
     finally:
-        for name in (place.source, place.target):
+        for name in (place.moving, place.source, place.target):
             place.server.drop(name)
 
 
@@ -251,11 +246,17 @@ def timed(place: Place, rival: str, results: dict[str, list[float]]) -> float:
     server.execute(f"CREATE DATABASE {server.quote(place.target)}")
     if rival in {COPY, OURS}:
         place.make_tables()
-    server.execute("CHECKPOINT")
     if rival != OURS:
+        server.execute("CHECKPOINT")
         return seconds_of(lambda: RUNS[rival](place))
+    # After a move, the source refuses writes and has its journal.
+    server.drop(place.moving)
+    server.execute(
+        f"CREATE DATABASE {server.quote(place.moving)} TEMPLATE {server.quote(place.source)}"
+    )
+    server.execute("CHECKPOINT")
     printed: list[str] = []
-    seconds = seconds_of(lambda: printed.append(place.python("-c", MOVE)))
+    seconds = seconds_of(lambda: printed.append(place.move()))
     where = ONE if len(place.tables) == 1 else MANY
     results.setdefault(cell(MEMORY, where), []).append(float(printed[0]))
     return seconds

@@ -13,7 +13,7 @@ from django.db.models import Model
 from django.db.models.fields.related import ForeignObject, RelatedField
 
 from ..topology import label_of
-from .homes import Home, home_of
+from .homes import Home, home_of, is_reverse
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,8 @@ def joined_on_the_way(model: type[Model], path: str, home: Home = home_of) -> ty
 def _with_the_key(relation: Any) -> type[Model]:
     """Return the model whose table says which rows belong together."""
     through = getattr(relation.remote_field, "through", None) or getattr(relation, "through", None)
-    owner = relation.model if relation.concrete else relation.related_model
+    is_theirs = is_reverse(relation) or relation.one_to_many
+    owner = relation.related_model if is_theirs else relation.model
     found: type[Model] = through or owner
     return found
 

@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 
 from django.db.models import Model
 from django.db.models.fields.related import RelatedField
+from django.db.models.fields.reverse_related import ForeignObjectRel
 
 from ..moves.gate import current_alias, seen_alias, seen_homes
 from ..topology import Topology, get_topology, label_of
@@ -106,6 +107,14 @@ class PerTopology:
             return known[model]
         except KeyError:
             return known.setdefault(model, self._function(model))
+
+
+def is_reverse(relation: Any) -> bool:
+    """Tell whether ``relation`` is declared by the model that it leads to.
+
+    That it has no column says less: a ``ForeignObject`` has none either.
+    """
+    return isinstance(relation, ForeignObjectRel)
 
 
 def is_crossing(field: Any) -> bool:

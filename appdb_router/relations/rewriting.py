@@ -10,7 +10,7 @@ from django.db.models import Field, ForeignKey, Model
 from django.db.models.expressions import Col
 
 from ..exceptions import CrossingQueryError
-from .homes import home_of
+from .homes import home_of, is_reverse
 
 _ELLIPSIS = "…"
 
@@ -85,18 +85,18 @@ def _steps(query: Any, name: str, model: Any, filters: list[str]) -> tuple[str, 
         # Only the table between, which knows the keys of both sides.
         between = _called(_name_of_between(relation.field), filters)
         return f"{between}, {relation.field.name!r}", _near(query, name, "pk")
-    if isinstance(relation, Field) and home_of(relation.model) == home_of(query.model):
+    if isinstance(relation, ForeignKey) and home_of(relation.model) == home_of(query.model):
         return f"{asked}{_other_key(relation)}", f"{_path(query, name)}__in"
-    if isinstance(relation, Field):
+    if isinstance(relation, ForeignKey):
         # The table between is over there too.
-        back = query.alias_map[source.parent_alias].join_field
-        return f"{asked}, {_back(_many_to_many(back))!r}", _near(query, source.parent_alias, "pk")
-    if isinstance(relation.field, ForeignKey):
-        return f"{asked}, {relation.field.name!r}", _near(query, name, _key_of(relation.field))
-    if hasattr(relation.field, "object_id_field_name"):
-        generic = relation.field
-        asked = _called(model.__name__, [generic.content_type_field_name, *filters])
-        return f"{asked}, {generic.object_id_field_name!r}", _near(query, name, "pk")
+        there = _back(_many_to_many(query.alias_map[source.parent_alias].join_field))
+        return f"{asked}, {there!r}", _near(query, source.parent_alias, "pk")
+    back: Any = getattr(relation, "field", None)
+    if isinstance(back, ForeignKey):
+        return f"{asked}, {back.name!r}", _near(query, name, _key_of(back))
+    if hasattr(back, "object_id_field_name"):
+        asked = _called(model.__name__, [back.content_type_field_name, *filters])
+        return f"{asked}, {back.object_id_field_name!r}", _near(query, name, "pk")
     return None
 
 
@@ -152,14 +152,14 @@ def _path(query: Any, name: str, since: str | None = None) -> str:
 
 def _named(relation: Any) -> Any:
     """Return what a look-up calls a relation: a generic one, or one like it, by its field."""
-    if relation.concrete or isinstance(relation.field, ForeignKey):
-        return relation
-    return relation.field
+    if is_reverse(relation) and not (relation.field.many_to_one or relation.field.one_to_one):
+        return relation.field
+    return relation
 
 
 def _many_to_many(first: Any) -> Any:
     """Return the relation whose table between is that of ``first``, if it leads to one."""
-    if first.concrete or not first.related_model._meta.auto_created:
+    if not is_reverse(first) or not first.related_model._meta.auto_created:
         return None
     through = first.related_model
     relations = first.model._meta.get_fields(include_hidden=True)

@@ -12,7 +12,7 @@ from typing import Any
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Model, Prefetch, QuerySet, prefetch_related_objects
 
-from .homes import is_crossing
+from .homes import is_crossing, is_reverse
 
 # What Django calls ``query.select_related``: the names asked for, or all that cannot be null.
 Requested = dict[str, Any] | bool
@@ -54,7 +54,7 @@ def _crossings(
     model: type[Model], requested: Requested, depth: int, path: str, lookup: str
 ) -> Iterator[Crossing]:
     for relation, below in _steps(model, requested, depth):
-        here = path + (relation.name if relation.concrete else relation.get_accessor_name())
+        here = path + (relation.get_accessor_name() if is_reverse(relation) else relation.name)
         name = lookup + relation.name
         target = relation.related_model
         if is_crossing(relation):
@@ -153,4 +153,4 @@ def related_selections(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _is_away(model: type[Model], name: str) -> bool:
     relation = _relation(model, name)
-    return relation is not None and not relation.concrete and is_crossing(relation)
+    return relation is not None and is_reverse(relation) and is_crossing(relation)

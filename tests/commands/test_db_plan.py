@@ -415,8 +415,8 @@ def test_bytes_that_sqlite_does_not_tell(tied: Project) -> None:
 def test_bytes_in_words(project: Project) -> None:
     result = project.python(
         """
-        from appdb_router.management.plan_text import _bytes
-        print(*map(_bytes, (None, 0, 1023, 1024, 5 * 1024**2, 3 * 1024**4, 1024**5)), sep="; ")
+        from appdb_router.management.sizes import bytes_text
+        print(*map(bytes_text, (None, 0, 1023, 1024, 5 * 1024**2, 3 * 1024**4, 1024**5)), sep="; ")
         """
     )
 

@@ -99,6 +99,7 @@ def aliases(
     return {"Django": "default"} | {name: item.leader for name, item in PACKAGES.items()}
 
 
+@pytest.mark.once
 @pytest.mark.slow
 @pytest.mark.timeout(500)
 def test_each_package_in_a_database_of_its_own(project: Project, aliases: dict[str, str]) -> None:

@@ -51,10 +51,12 @@ HEAD = (
 from datetime import datetime, timedelta, timezone
 from uuid import UUID
 
-from appdb_router.services.moving.draining import drain, queue_length
+from appdb_router.services.moving.draining import drain
+from appdb_router.services.moving.queueing import queue_length
 from appdb_router.services.moving.rows import read_rows
 from appdb_router.services.moving.tables import moved_tables
-from appdb_router.services.moving.triggers import capture_changes, passing
+from appdb_router.services.moving.passing import passing
+from appdb_router.services.moving.triggers import capture_changes
 
 Item, Tag, Day, Pair = map(apps.get_app_config("shop").get_model, ("Item", "Tag", "Day", "Pair"))
 for alias in ("default", "other"):
@@ -248,7 +250,8 @@ def test_rows_that_others_refer_to(
         PRELUDE
         + """
 from appdb_router.services.moving.columns import stored_table
-from appdb_router.services.moving.draining import drain, queue_length
+from appdb_router.services.moving.draining import drain
+from appdb_router.services.moving.queueing import queue_length
 from appdb_router.services.moving.triggers import capture_changes
 
 Item = apps.get_model("shop", "Item")

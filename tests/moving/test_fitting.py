@@ -137,7 +137,8 @@ if source.vendor == "sqlite":
 key = 0
 for column, text in {plain + rows!r}:
     key += 1
-    run(source, f"INSERT INTO fleet_thing (id, {{source.ops.quote_name(column)}}) VALUES ({{key}}, {{text}})")
+    quoted = source.ops.quote_name(column)
+    run(source, f"INSERT INTO fleet_thing (id, {{quoted}}) VALUES ({{key}}, {{text}})")
 """
         """
 fitting._MOST = 100
@@ -163,12 +164,26 @@ words = ["a", "b", "A", "c", "á", "d ", "d"]
 for number, word in enumerate(words, start=1):
     Word.objects.using("default").create(id=number, word=word, free_id=99)
 Word.objects.using("default").filter(id=2).update(parent_id=77)
+fitting._ROWS = 2
 for sentence in fitting.find_misfits([found["Word"]], source, target, report=lambda *_: None):
     print(sentence)
 for _ in range(30):
     Thing.objects.using("default").create(short="too long")
 print(fitting.find_misfits([found["Thing"]], source, target, report=lambda *_: None)[-1])
 print(fitting.find_misfits([found["Thing"]], target, target, report=lambda *_: None))
+import dataclasses
+without_key = dataclasses.replace(found["Thing"], key=())
+fitting._ROWS = 7
+print(fitting.find_misfits([without_key], source, target, report=lambda *_: None)[0])
+from django.test import override_settings
+decimal, moment = models.DecimalField(), models.DateTimeField()
+print(kinds.kind_of(decimal).parse(0.1, decimal, source))
+with override_settings(USE_TZ=False):
+    print(kinds.kind_of(moment).parse("2020-01-01 01:00:00+01", moment, source))
+print(settling.is_slow_driver())
+import sys
+sys.modules["psycopg"] = None
+print(settling.is_slow_driver())
 """
     )
 
@@ -181,6 +196,11 @@ print(fitting.find_misfits([found["Thing"]], target, target, report=lambda *_: N
         "Rows of 'fleet_word' refer by 'parent_id' to rows of 'fleet_word' that are not there.",
         "There may be more in 'fleet_thing'.",
         "[]",
+        "A value of 'fleet_thing.short' cannot be held exactly by 'fleet' (mysql).",
+        "0.1",
+        "2020-01-01 01:00:00",
+        "False",
+        "False",
     ]
 
 

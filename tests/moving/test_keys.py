@@ -10,8 +10,10 @@ FILL = """
 import datetime, uuid
 
 fresh(source, target)
-Car.objects.using("default").bulk_create([Car(id=n) for n in (-1, 1, 2, 10, 2**53 + 1, 2**53 + 2)])
-Stop.objects.using("default").bulk_create([Stop(day=n, name=text) for n in (1, 10, 2) for text in "xyz"])
+numbers = (-1, 1, 2, 10, 2**53 + 1, 2**53 + 2)
+Car.objects.using("default").bulk_create([Car(id=number) for number in numbers])
+stops = [Stop(day=number, name=text) for number in (1, 10, 2) for text in "xyz"]
+Stop.objects.using("default").bulk_create(stops)
 moment = datetime.datetime(2020, 1, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
 Sight.objects.using("default").create(moment=moment)
 Sight.objects.using("default").create(moment=moment.replace(microsecond=0))

@@ -54,7 +54,8 @@ with transaction.atomic(using="default"), transaction.atomic(using="fleet"):
         "The column 'fleet_line.more' is in 'fleet' and not in 'default'.",
         "--",
         "The column 'fleet_line.extra' is computed in 'fleet', and not in 'default'.",
-        "The column 'fleet_line.extra' has the type 'integer' in 'default', and 'bigint' in 'fleet'.",
+        "The column 'fleet_line.extra' has the type 'integer' in 'default', and 'bigint' in"
+        " 'fleet'.",
         "The column 'fleet_line.more' is in 'fleet' and not in 'default'.",
         "--",
         "The column 'fleet_stop.name' has the type 'character varying(9)' in 'default', and"
@@ -95,6 +96,10 @@ run(target, "CREATE VIEW fleet_code AS SELECT 1 AS code")
 run(source, "DROP TABLE fleet_flag")
 run(source, "CREATE VIEW fleet_flag AS SELECT 1 AS flag")
 problems("Line", "Stop", "Sight", "Code", "Flag")
+for connection in (source, target):
+    run(connection, "DROP TABLE fleet_car_friends")
+problems("Car_friends")
+print(found["Car_friends"].label)
 run(source, "DROP TABLE fleet_stop")
 run(source, "CREATE TABLE fleet_stop (day int, name text, PRIMARY KEY (day, name))")
 run(source, "DROP TABLE fleet_sight")
@@ -113,8 +118,8 @@ except MoveError as error:
 
     assert lines == [
         "--",
-        "The table 'fleet_line' in 'default' has triggers that would change what is copied: 'noted'."
-        " Drop them until the move is over.",
+        "The table 'fleet_line' in 'default' has triggers that would change what is copied:"
+        " 'noted'. Drop them until the move is over.",
         "No field of Line knows the column 'fleet_line.Extra'.",
         "The table 'fleet_stop' in 'fleet' has triggers that would change what is copied: 'noted'."
         " Drop them until the move is over.",
@@ -122,6 +127,10 @@ except MoveError as error:
         "The table 'fleet_code' in 'fleet' is no ordinary table, and such tables are not moved.",
         "The table 'fleet_flag' in 'default' is no ordinary table, and such tables are not moved.",
         "--",
+        "There is no table 'fleet_car_friends' in 'default'.",
+        "There is no table 'fleet_car_friends' in 'fleet'.",
+        "--",
+        "fleet",
         "fleet_stop ('day', 'name') ()",
         "fleet_sight ('moment',) ('moment',)",
         "StoredColumn(name='computed', type='int(11)', is_nullable=True, is_generated=True,"

@@ -76,7 +76,7 @@ def test_what_is_not_refused_arrives(trip: Project) -> None:
     result = trip.python(
         """
         import sys
-        sys.argv = ["", "40"]
+        sys.argv = ["", "8"]
         from tests.support.round_trip import main
         main()
         """,

@@ -38,8 +38,9 @@ HEAD = (
 from dataclasses import replace
 
 from appdb_router.moves.refusal import is_refusal
+from appdb_router.services.moving.passing import passing
 from appdb_router.services.moving.triggers import (
-    accept_writes, are_refused, capture_changes, lock_for_writing, passing, refuse_writes,
+    accept_writes, are_refused, capture_changes, lock_for_writing, refuse_writes,
     stop_capturing,
 )
 

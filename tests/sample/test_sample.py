@@ -5,7 +5,6 @@ import re
 import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.project import REPOSITORY, bare_environment, describe
+from tests.support.project import REPOSITORY, bare_environment, describe, run_python
 from tests.support.servers import Server
 
 EXAMPLE = (REPOSITORY / ".env.example").read_text(encoding="utf-8")
@@ -83,16 +82,7 @@ class Sample:
         return result.stdout
 
     def attempt(self, *args: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-W", "error", *args],
-            cwd=self.root,
-            env=self.environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=90,
-            check=False,
-        )
+        return run_python(args, folder=self.root, environment=self.environment(), timeout=90)
 
     def environment(self) -> dict[str, str]:
         # COLUMNS keeps rich from wrapping the long names of test databases.

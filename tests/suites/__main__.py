@@ -18,7 +18,7 @@ from tests.support.project import REPOSITORY
 # What relations touch; with --slow also what takes minutes. Left out is admin_scripts: its tests
 # start projects of their own, which have no hooks.
 CORE = (
-    *("contenttypes_tests", "delete", "delete_regress", "generic_relations"),
+    *("contenttypes_tests", "delete", "delete_regress", "foreign_object", "generic_relations"),
     *("generic_relations_regress", "m2m_and_m2o", "m2m_intermediary", "m2m_multiple"),
     *("m2m_recursive", "m2m_regress", "m2m_signals", "m2m_through", "m2m_through_regress"),
     *("m2o_recursive", "many_to_many", "many_to_one", "many_to_one_null", "multiple_database"),
@@ -30,7 +30,7 @@ SLOW = (
     *("admin_default_site", "admin_docs", "admin_filters", "admin_inlines", "admin_ordering"),
     *("admin_registration", "admin_views", "admin_widgets"),
     *("aggregation", "annotations", "bulk_create", "custom_managers", "defer", "defer_regress"),
-    *("expressions", "fixtures", "fixtures_regress", "foreign_object", "get_or_create"),
+    *("expressions", "fixtures", "fixtures_regress", "get_or_create"),
     *("known_related_objects", "lookup", "migrate_signals", "migrations", "migrations2"),
     *("model_forms", "model_inheritance", "model_inheritance_regress", "proxy_models", "queries"),
     *("schema", "transaction_hooks", "transactions", "update"),

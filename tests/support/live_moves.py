@@ -144,6 +144,26 @@ WRITER = """
     print(json.dumps({"done": done, "longest": longest, "straddled": straddled}))
 """
 
+# Reads rows that nobody changes, by one of their keys.
+READER = """
+    import json
+    import os
+    import random
+    import sys
+    import time
+    from driver.models import Trip
+
+    done, longest = 0, 0
+    while not os.path.exists(sys.argv[1]):
+        begun = time.monotonic()
+        number = random.randrange(int(sys.argv[2]))
+        assert Trip.objects.get(token=f"seed-{number}").amount == number
+        done += 1
+        longest = max(longest, time.monotonic() - begun)
+        time.sleep(0.002)
+    print(json.dumps({"done": done, "longest": longest}))
+"""
+
 # What is in all tables, wherever they are now.
 ALL = """
     import json
@@ -178,6 +198,29 @@ def moving_project(project: Project, urls: dict[str, str], *, rows: int = 500) -
     return project
 
 
+def start(project: Project, program: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start a program in the project, and return at once."""
+    project.write_settings()
+    code = "import django\ndjango.setup()\n" + dedent(program)
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", code, *arguments],
+        cwd=project.root,
+        env=project.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+
+
+def outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """Wait for a program to come to a good end, and return what it says of itself."""
+    stdout, stderr = process.communicate(timeout=60)
+    done = subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+    assert process.returncode == 0, describe(done)
+    said: dict[str, Any] = json.loads(stdout)
+    return said
+
+
 class Writers:
     """Processes that write to `driver` until they are told to stop."""
 
@@ -186,18 +229,9 @@ class Writers:
         self._stop.unlink(missing_ok=True)
         self._logs = [project.root / f"acknowledged-{i}.log" for i in range(count)]
         self._project = project
-        project.write_settings()
-        code = "import django\ndjango.setup()\n" + dedent(WRITER)
+        self._said: list[dict[str, Any]] = []
         self._processes = [
-            subprocess.Popen(
-                [sys.executable, "-W", "error", "-c", code, str(log), str(self._stop), str(pause)],
-                cwd=project.root,
-                env=project.environment(),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                encoding="utf-8",
-            )
-            for log in self._logs
+            start(project, WRITER, str(log), str(self._stop), str(pause)) for log in self._logs
         ]
 
     def written(self) -> int:
@@ -207,13 +241,8 @@ class Writers:
     def stop(self) -> list[dict[str, Any]]:
         """Tell them to stop, and return what each says of itself."""
         self._stop.touch()
-        said = []
-        for process in self._processes:
-            stdout, stderr = process.communicate(timeout=60)
-            done = subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
-            assert process.returncode == 0, describe(done)
-            said.append(json.loads(stdout))
-        return said
+        self._said = self._said or [outcome(process) for process in self._processes]
+        return self._said
 
     def check(self) -> None:
         """Compare what was acknowledged with the rows that are there."""

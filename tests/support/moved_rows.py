@@ -57,8 +57,8 @@ def make_tables(connection: Any, *labels: str) -> None:
     from appdb_router import models as journal
 
     with connection.schema_editor() as editor:
-        for own in (journal.MovedTableState, journal.MovedChunk):
-            editor.create_model(own)
+        editor.create_model(journal.MovedTableState)
+        editor.create_model(journal.MovedChunk)
         for label in sorted(labels):
             for model in apps.get_app_config(label).get_models():
                 if model._meta.can_migrate(connection):

@@ -104,6 +104,45 @@ def bare_environment() -> dict[str, str]:
     return {**kept, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"}
 
 
+def command(arguments: Sequence[str]) -> list[str]:
+    """Return the command of an interpreter for which warnings are errors."""
+    return [sys.executable, "-W", "error", *arguments]
+
+
+def run_python(
+    arguments: Sequence[str],
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    text: str = "",
+    timeout: float,
+    warm: bool = True,
+) -> subprocess.CompletedProcess[str]:
+    """Run a program with the input ``text`` to its end.
+
+    It begins with Django imported, unless ``warm`` is false or it needs an interpreter of its own.
+    """
+    # Forking is safe on Linux.
+    if warm and sys.platform == "linux":
+        warm_one = warm_python(frozenset(bare_environment().items()))
+        finished = warm_one.run(
+            arguments, folder=folder, environment=environment, text=text, timeout=timeout
+        )
+        if finished:
+            return subprocess.CompletedProcess(command(arguments), *finished)
+    return subprocess.run(
+        command(arguments),
+        cwd=folder,
+        env=environment,
+        # Nothing more comes, so a question that nobody expected fails instead of waiting.
+        input=text,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=timeout,
+        check=False,
+    )
+
+
 class Project:
     """A project under test.
 
@@ -120,8 +159,7 @@ class Project:
         self.settings_extra = ""
         self.settings: str | None = None
         self.env: dict[str, str] = {}
-        # Forking is safe on Linux.
-        self.warm = sys.platform == "linux"
+        self.warm = True
         self._python_path: list[str] = [str(REPOSITORY)]
         self.write("manage.py", MANAGE)
         self.write("urls.py", "urlpatterns = []\n")
@@ -222,36 +260,22 @@ class Project:
     def _run(
         self, arguments: Sequence[str], *, check: bool, timeout: float, text: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        command = self._command(arguments)
-        environment = self.environment()
-        # An empty input, so that a question nobody expected fails instead of waiting.
-        finished = self.warm and warm_python(frozenset(bare_environment().items())).run(
+        self.write_settings()
+        result = run_python(
             arguments,
             folder=self.root,
-            environment=environment,
+            environment=self.environment(),
             text=text,
             timeout=timeout,
+            warm=self.warm,
         )
-        if finished:
-            result = subprocess.CompletedProcess(command, *finished)
-        else:
-            result = subprocess.run(
-                command,
-                cwd=self.root,
-                env=environment,
-                input=text,
-                capture_output=True,
-                encoding="utf-8",
-                timeout=timeout,
-                check=False,
-            )
         if check and result.returncode != 0:
             raise AssertionError(describe(result))
         return result
 
     def _command(self, arguments: Sequence[str]) -> list[str]:
         self.write_settings()
-        return [sys.executable, "-W", "error", *arguments]
+        return command(arguments)
 
     def write_settings(self) -> None:
         if self.settings is not None:

@@ -141,8 +141,7 @@ def go_around(connections: list[Any], values: dict[str, list[Any]]) -> tuple[int
 
     from appdb_router.services.moving.tables import moved_tables
 
-    name = "fleet.Thing"
-    thing: Any = apps.get_model(name)
+    thing: Any = apps.get_app_config("fleet").get_model("Thing")
     for connection in connections:
         empty(connection)
     fill(thing, values)

@@ -19,6 +19,7 @@ from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 from threading import Lock
+from typing import IO
 
 PROGRAM = Path(__file__).with_name("warm_server.py")
 # What measures subprocesses starts itself where it finds this.
@@ -60,17 +61,18 @@ class Warm:
         """Run a program to its end, and return its exit code and what it wrote.
 
         ``arguments`` are those of the interpreter, and ``text`` is the program's input. ``None``
-        says that nothing was run: another thread is running something, or the interpreter would
-        have to be started with other variables. Raises ``subprocess.TimeoutExpired``.
+        says that nothing was run: another thread is running something, or the program is a module,
+        or the interpreter would have to be started with other variables. Raises
+        ``subprocess.TimeoutExpired``.
         """
-        if _of_python(environment) != self._started_with:
+        if arguments[0] == "-m" or _of_python(environment) != self._started_with:
             return None
         if not self._busy.acquire(blocking=False):
             return None
         with ExitStack() as stack:
             stack.callback(self._busy.release)
-            files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
-            files[0].write(text.encode())
+            files = [stack.enter_context(_text_file()) for _ in range(3)]
+            files[0].write(text)
             files[0].seek(0)
             request = {
                 "arguments": list(arguments),
@@ -82,7 +84,7 @@ class Warm:
             code = self._wait(arguments, timeout)
             for file in files:
                 file.seek(0)
-            return code, files[1].read().decode(), files[2].read().decode()
+            return code, files[1].read(), files[2].read()
 
     def _wait(self, arguments: Sequence[str], timeout: float) -> int:
         pid = self._receive()
@@ -101,6 +103,10 @@ class Warm:
     def _receive(self, timeout: float | None = None) -> int:
         self._socket.settimeout(timeout)
         return int(self._socket.recv(64))
+
+
+def _text_file() -> IO[str]:
+    return tempfile.TemporaryFile("w+", encoding="utf-8")
 
 
 def _of_python(environment: Mapping[str, str]) -> dict[str, str]:

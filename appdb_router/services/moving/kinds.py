@@ -166,10 +166,10 @@ def _parsed(parse: Callable[[str], Any]) -> Callable[[Any, Any, BaseDatabaseWrap
 def _parse_datetime(value: Any, _field: Any, connection: BaseDatabaseWrapper) -> datetime:
     found: datetime = _parsed(parse_datetime)(value, _field, connection)
     if not settings.USE_TZ:
-        return found
+        # As Django reads it: what PostgreSQL gives is in the time zone of the session.
+        return found.replace(tzinfo=None)
     if timezone.is_naive(found):
-        zone = UTC if connection.vendor == "postgresql" else connection.timezone
-        found = timezone.make_aware(found, zone)
+        found = timezone.make_aware(found, connection.timezone)
     return found.astimezone(UTC)
 
 
@@ -209,11 +209,6 @@ def _write_json(value: JsonValue, *_: Any) -> str:
 
 
 _AS_TEXT = {"postgresql": "{}::text", "mysql": "CAST({} AS CHAR)"}
-# Not the connection's own time zone, in which the first and the last day have no place.
-_MOMENT = {
-    "postgresql": "({} AT TIME ZONE 'UTC')::text",
-    "mysql": _AS_TEXT["mysql"],
-}
 _TEXT = Kind("TextField", _exactly(str), _write_text, {"postgresql": "{}::text"})
 
 _KINDS = {
@@ -226,7 +221,7 @@ _KINDS = {
         lambda value, _, connection: connection.ops.adapt_datefield_value(value),
         _AS_TEXT,
     ),
-    "DateTimeField": Kind("DateTimeField", _parse_datetime, _write_datetime, _MOMENT),
+    "DateTimeField": Kind("DateTimeField", _parse_datetime, _write_datetime, _AS_TEXT),
     "DecimalField": Kind("DecimalField", _parse_decimal, _write_decimal, _AS_TEXT),
     "DurationField": Kind(
         "DurationField", _parse_duration, _write_duration, {"postgresql": "{}::text"}

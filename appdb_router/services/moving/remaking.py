@@ -121,7 +121,7 @@ def _remake(connection: BaseDatabaseWrapper, table: str, text: str) -> None:
 
 
 def _split(text: str) -> tuple[str, list[str], str]:
-    """Return ``CREATE TABLE`` with a name for a new table, each part between commas, and the end."""
+    """Return ``CREATE TABLE`` for a new name, what is between commas, and the end."""
     opening = text.index("(", re.match(rf"CREATE\s+TABLE\s+{_NAME}", text, re.IGNORECASE).end())  # type: ignore[union-attr]
     parts, start, depth, closing = [], opening + 1, 0, ""
     for place in range(opening, len(text)):

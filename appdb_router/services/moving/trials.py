@@ -1,5 +1,6 @@
 """Temporary tables of the taker's, in which rows are tried before they are written for good."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -42,7 +43,7 @@ def trial_tables(
         yield trials
 
 
-class Trial:
+class Trial(ABC):
     """Rows are written to a temporary table; what is refused or changed is named."""
 
     name = ""
@@ -66,17 +67,17 @@ class Trial:
             drop = "DROP TEMPORARY" if self.taker.vendor == "mysql" else "DROP"
             self._run(f"{drop} TABLE {name}")
 
+    @abstractmethod
     def definition(self) -> str:
         """Return what follows the name in the statement that makes the table."""
-        raise NotImplementedError
 
+    @abstractmethod
     def attempt(self, rows: Sequence[Row]) -> list[str]:
         """Write ``rows``, and return what is wrong with those that were written."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refused(self, key: Key, row: list[Any]) -> list[str]:
         """Return what is wrong with a row that the server refuses."""
-        raise NotImplementedError
 
     def try_rows(self, rows: Sequence[Row]) -> list[str]:
         """Return a sentence for each value of ``rows`` that does not pass."""
