@@ -19,23 +19,39 @@ def test_a_commit_lasts_whatever_the_server_does(
         postgres.execute(f"CREATE DATABASE {name}")
         postgres.execute(f"ALTER DATABASE {name} SET synchronous_commit = {value}")
         project.env[f"{label}DATABASE_URL"] = postgres.url(name)
+    postgres.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = serializable")
+    project.settings_extra = """
+        from psycopg import IsolationLevel
+
+        DATABASES["default"]["OPTIONS"]["isolation_level"] = IsolationLevel.REPEATABLE_READ
+    """
 
     facts = ask(
         project,
         """
+from django.db import transaction
 from appdb_router.services.moving.databases import opened_databases
 
 
-def setting(connection):
+def setting(connection, name="synchronous_commit"):
     with connection.cursor() as cursor:
-        cursor.execute("SHOW synchronous_commit")
+        cursor.execute(f"SHOW {name}")
         return cursor.fetchone()[0]
 
 
 with opened_databases("default", "driver") as databases:
     fact("source")(lambda: setting(databases.source))
     fact("target")(lambda: setting(databases.target))
+    for name, connection in [("first", databases.source), ("second", databases.target)]:
+        with transaction.atomic(using=connection.alias):
+            fact(name)(lambda: setting(connection, "transaction_isolation"))
 """,
     )
 
-    assert facts == {"source": "local", "target": "on"}
+    assert facts == {
+        "source": "local",
+        "target": "on",
+        # Whatever the settings of the project or of the database say.
+        "first": "read committed",
+        "second": "read committed",
+    }

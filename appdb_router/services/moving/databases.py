@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error
@@ -50,6 +51,7 @@ def opened_databases(source: str, target: str, *, timeout: int = TIMEOUT) -> Ite
             refuse_transaction_pooler(connection)
             if connection.vendor == "postgresql":
                 _wait_for_log(connection)
+                _see_the_latest(connection)
             found.append(connection)
         databases = Databases(*found)
         if identity(databases.source) == identity(databases.target) is not None:
@@ -71,6 +73,17 @@ def _wait_for_log(connection: BaseDatabaseWrapper) -> None:
             "SELECT set_config('synchronous_commit', 'local', false)"
             " WHERE current_setting('synchronous_commit') = 'off'"
         )
+
+
+def _see_the_latest(connection: BaseDatabaseWrapper) -> None:
+    """Have each statement see what was committed before it, whatever the settings say.
+
+    A transaction that waits for a lock has to see what those have written who held it.
+    """
+    wrapper: Any = connection
+    wrapper.connection.isolation_level = None
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_isolation = 'read committed'")
 
 
 def _open(connection: BaseDatabaseWrapper) -> None:

@@ -51,10 +51,12 @@ BEGIN
 END
 """
 
-# The writer needs no rights on the queue, and cannot put a table of his own in its place.
+# The writer needs no rights on the queue, and cannot put a table of his own in its place. Nor does
+# it depend on his session how a key is written.
 _FUNCTION = """
 CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+SET extra_float_digits = 3 SET bytea_output = 'hex' SET IntervalStyle = 'postgres'
 AS $appdb_router${body}$appdb_router$
 """
 _TRIGGER = """
