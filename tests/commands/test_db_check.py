@@ -326,8 +326,8 @@ TROUBLES = (
 )
 
 
-def test_sequences_and_indexes(troubled: tuple[Project, str, str]) -> None:
-    project, _, _ = troubled
+def test_sequences_and_indexes(troubled: tuple[Project, str, str], postgres: Server) -> None:
+    project, _, blog = troubled
 
     result = project.manage("db_check", check=False)
     init = project.manage("db_init", "--all-apps")
@@ -339,6 +339,9 @@ def test_sequences_and_indexes(troubled: tuple[Project, str, str]) -> None:
     # It warns of what it neither caused nor mends.
     assert "blog: sequence: " in init.stdout
     assert init.stdout.endswith("2 databases ready. Nothing had to be done.\n")
+    # One that was set, and has given nothing since.
+    postgres.execute("ALTER SEQUENCE blog_note_id_seq RESTART WITH 8", database=blog)
+    assert "blog: sequence: " not in project.manage("db_check", check=False).stdout
 
 
 def test_reading_is_all_it_does(
