@@ -100,6 +100,27 @@ def install(hooks: Iterable[Hook]) -> None:
         hook.install()
 
 
+def hooks_of_writes(
+    feature: Feature, inserting: Callable[[Any], Any], changing: Callable[[Any], Any]
+) -> tuple[Hook, ...]:
+    """Return the hooks into every method by which the ORM sends a write.
+
+    ``inserting`` makes the replacement for new rows, ``changing`` that for updating and deleting.
+    """
+    compiler, parameters = "django.db.models.sql.compiler", ("self",)
+    methods = [
+        ("SQLInsertCompiler", "execute_sql", inserting),
+        ("SQLUpdateCompiler", "execute_sql", changing),
+        ("SQLDeleteCompiler", "execute_sql", changing),
+    ]
+    if django.VERSION >= (6, 1):
+        methods.append(("SQLUpdateCompiler", "execute_returning_sql", changing))
+    return tuple(
+        Hook(feature, f"{compiler}.{owner}", name, make, parameters)
+        for owner, name, make in methods
+    )
+
+
 def forget_managers() -> None:
     """Let the managers of relations be made anew: another app may have used one already."""
     for model in apps.get_models(include_auto_created=True):

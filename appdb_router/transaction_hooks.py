@@ -7,12 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import django
-
 from . import hooking, transaction_guard
-from .hooking import Feature, Hook
-
-_COMPILER = "django.db.models.sql.compiler"
+from .hooking import Feature, Hook, hooks_of_writes
 
 _reaction = "raise"
 
@@ -46,20 +42,5 @@ def _checking(original: Callable[..., Any]) -> Callable[..., Any]:
 _GUARD = Feature("TRANSACTION_GUARD", "set it to 'off'")
 HOOKS = (
     Hook(_GUARD, "django.db.transaction.Atomic", "__init__", _marking, ("self",)),
-    Hook(_GUARD, f"{_COMPILER}.SQLInsertCompiler", "execute_sql", _checking, ("self",)),
-    Hook(_GUARD, f"{_COMPILER}.SQLUpdateCompiler", "execute_sql", _checking, ("self",)),
-    Hook(_GUARD, f"{_COMPILER}.SQLDeleteCompiler", "execute_sql", _checking, ("self",)),
-    *(
-        [
-            Hook(
-                _GUARD,
-                f"{_COMPILER}.SQLUpdateCompiler",
-                "execute_returning_sql",
-                _checking,
-                ("self",),
-            )
-        ]
-        if django.VERSION >= (6, 1)
-        else []
-    ),
+    *hooks_of_writes(_GUARD, _checking, _checking),
 )

@@ -9,13 +9,12 @@ from copy import copy
 from functools import update_wrapper
 from typing import Any
 
-import django
 from django.apps import apps
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
 from ..aliases import alias_for
-from ..hooking import Feature, Hook, forget_managers, install
+from ..hooking import Feature, Hook, forget_managers, hooks_of_writes, install
 from ..topology import get_topology, label_of
 from .operations import run_operation
 from .pins import HomeAlias, current_operation
@@ -24,7 +23,6 @@ _MOVES = Feature("moving an app's data while it is used", "unset *_DATABASE_MOVE
 _MODEL = "django.db.models.base.Model"
 _QUERYSET = "django.db.models.query.QuerySet"
 _ATOMIC = "django.db.transaction.Atomic"
-_COMPILER = "django.db.models.sql.compiler"
 _RELATED = "django.db.models.fields.related_descriptors"
 _OF_MANAGERS = ("add", "clear", "create", "get_or_create", "remove", "set", "update_or_create")
 
@@ -217,22 +215,7 @@ _HOOKS = (
     ),
     Hook(_MOVES, _ATOMIC, "__init__", _making, ("self", "using")),
     Hook(_MOVES, _ATOMIC, "_recreate_cm", _entering_again, ("self",)),
-    Hook(_MOVES, f"{_COMPILER}.SQLInsertCompiler", "execute_sql", _inserting, ("self",)),
-    Hook(_MOVES, f"{_COMPILER}.SQLUpdateCompiler", "execute_sql", _changing, ("self",)),
-    Hook(_MOVES, f"{_COMPILER}.SQLDeleteCompiler", "execute_sql", _changing, ("self",)),
-    *(
-        [
-            Hook(
-                _MOVES,
-                f"{_COMPILER}.SQLUpdateCompiler",
-                "execute_returning_sql",
-                _changing,
-                ("self",),
-            )
-        ]
-        if django.VERSION >= (6, 1)
-        else []
-    ),
+    *hooks_of_writes(_MOVES, _inserting, _changing),
     Hook(
         _MOVES, "django.db.backends.base.base.BaseDatabaseWrapper", "commit", _committing, ("self",)
     ),
