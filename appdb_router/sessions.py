@@ -11,7 +11,7 @@ from django.db.models import Model
 from .aliases import aalias_for, alias_for
 from .async_pools import aclose_all, async_connection
 from .outages import DatabaseUnavailableError, unavailable
-from .topology import label_for
+from .topology import get_topology, label_for
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -105,8 +105,10 @@ class AppSession:
             async with AsyncExitStack() as blocks:
                 block = async_connection(alias, self._label)
                 connection = await blocks.enter_async_context(block)
-                # If the app has another database since: nothing was done here yet.
-                if alias == await aalias_for(self._label):
+                # If the app has moved since: nothing was done here yet. Of a registration that was
+                # undone the pool goes on for those who waited.
+                is_moving = self._label in get_topology().moves
+                if not is_moving or alias == await aalias_for(self._label):
                     blocks.pop_all()
                     return block, connection
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha1
 from threading import Event
-from time import monotonic
+from time import monotonic, sleep
 from typing import Protocol
 from zlib import crc32
 
@@ -18,6 +18,8 @@ from .file_lock import FileLock
 # Any number will do, as long as every version of this package uses the same one.
 _ADVISORY_KEY = 0x6170706462
 _POLL_SECONDS = 0.1
+# Seconds: the statement of a process that was killed goes on, and with it the session's lock.
+_MOVE_PATIENCE = 10
 
 
 class _Lock(Protocol):
@@ -38,11 +40,14 @@ def move_lock(connection: BaseDatabaseWrapper, label: str) -> Iterator[None]:
     process moves the app.
     """
     lock = _LOCKS[connection.vendor](connection, f"move:{label}")
-    if not lock.take():
-        raise DatabaseOperationError(
-            f"Another process moves {label!r} out of {connection.alias!r}. Wait for it, or end it"
-            " and go on with --resume."
-        )
+    deadline = monotonic() + _MOVE_PATIENCE
+    while not lock.take():
+        if monotonic() > deadline:
+            raise DatabaseOperationError(
+                f"Another process moves {label!r} out of {connection.alias!r}. Wait for it, or end"
+                " it and go on with --resume."
+            )
+        sleep(_POLL_SECONDS)
     try:
         yield
     finally:

@@ -46,7 +46,8 @@ read = []
 for chunk in MovedChunk.objects.using("fleet").order_by("number"):
     import hashlib
     bounds = [None if key is None else tuple(key) for key in (chunk.lower, chunk.upper)]
-    statement, _ = raw_copying.copy_statements(found["Car"], target, target, *bounds)
+    wanted = keys.between(found["Car"], target, *bounds)
+    statement, _ = raw_copying.copy_statements(found["Car"], target, target, wanted)
     sent = b"".join(raw_copying.stream(target, statement))
     read.append(hashlib.sha256(sent).hexdigest() == chunk.digest and len(sent) == chunk.bytes)
 print(read == [True] * 10)
@@ -219,7 +220,8 @@ for connection, first in ((source, "a"), (target, "c")):
     print({name: stored[name].is_plain for name in ("id", "m", "ms", "p", "a")})
 run(source, "UPDATE fleet_line SET m = 'ok', ms = '{sad,NULL,ok}', p = '(7,sad)', a = 3")
 found = {table.model.__name__: table for table in tables.moved_tables(["fleet"], source)}
-print(raw_copying.copy_statements(found["Line"], source, target, ("1",), None)[0])
+print(raw_copying.copy_statements(
+    found["Line"], source, target, keys.between(found["Line"], source, ("1",), None))[0])
 print(suiting.column_problems(found.values(), source, target))
 copy("Line", digest=True)
 print(value(target, "SELECT string_agg(DISTINCT row(m, ms, p, a)::text, ' ') FROM fleet_line"))

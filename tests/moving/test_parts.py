@@ -14,7 +14,7 @@ run(source, "INSERT INTO fleet_car (id, name, kind)"
             " SELECT n, 'car ' || n, n FROM generate_series(1, 9) n")
 all_tables = list(found.values())
 COUNT = "SELECT count(*) FROM pg_constraint k JOIN pg_class c ON c.oid = conrelid" \
-    " WHERE c.relname LIKE 'fleet%' AND contype <> 'c'"
+    " WHERE c.relname LIKE 'fleet%' AND contype NOT IN ('c', 'n')"
 def back():
     parts.put_parts_back(all_tables, target, "token", report=lambda *part: print(*part))
 """

@@ -54,7 +54,8 @@ def of_moving(reporter: Reporter) -> None:
 
 def of_options(options: MoveOptions) -> None:
     assert_type((options.offline, options.is_late, options.chunk_rows), tuple[bool, bool, int])
-    assert_type((options.rate_limit, options.max_lag), tuple[int | None, int])
+    assert_type((options.replication, options.max_lag), tuple[bool, int])
+    assert_type(options.rate_limit, int | None)
     assert_type((options.lock_wait, options.cut_over_timeout), tuple[float, float])
     assert_type(options.verify, Verification)
     assert_type([Verification.CHECKSUM, Verification.STREAM], list[Verification])
@@ -80,7 +81,7 @@ def of_status(status: MoveStatus) -> None:
     assert_type((status.source, status.target, status.home), tuple[str, str, str])
     assert_type((status.phase, status.gate, status.behind), tuple[str, str, int])
     assert_type(status.tables, tuple[dict[str, Any], ...])
-    assert_type(status.options, dict[str, Any] | None)
+    assert_type((status.options, status.slot), tuple[dict[str, Any] | None, dict[str, Any] | None])
     assert_type((status.created, status.updated), tuple[str | None, str | None])
     assert_type(status.as_dict(), dict[str, Any])
 

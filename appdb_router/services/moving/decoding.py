@@ -23,8 +23,6 @@ from .settling import settle
 from .tables import MovedTable
 from .trigger_texts import object_name, queue_columns, queue_values
 
-__all__ = ["Slot", "SlotState", "drop_slot", "slot_name", "slot_state"]
-
 # Messages that one step reads: each row that was written is one, and each transaction has two more.
 MOST_MESSAGES = 500_000
 # Messages that are in memory at once.

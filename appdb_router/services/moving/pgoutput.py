@@ -6,8 +6,6 @@ and names end with a zero byte.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["ChangeReader", "RawKey"]
-
 # The values of a key as their types write them, which is not what a cast to text gives.
 RawKey = tuple[str, ...]
 

@@ -8,8 +8,6 @@ from .decoding import slot_name
 from .keys import quoted
 from .tables import MovedTable
 
-__all__ = ["slot_note", "slot_problems"]
-
 # Amazon RDS has a role instead of the attribute.
 _SERVER = """
     SELECT current_setting('wal_level'),

@@ -76,7 +76,9 @@ def failing(project: Project, *options: str) -> tuple[int, str]:
 @contextmanager
 def opened(server: Server, database: str, statement: str) -> Iterator[None]:
     """Have a transaction open in this block."""
-    with psycopg.connect(host=server.host, user=server.user, dbname=database) as connection:
+    with psycopg.connect(
+        host=server.host, port=server.port, user=server.user, dbname=database
+    ) as connection:
         connection.execute(statement)
         yield
         connection.rollback()
