@@ -54,7 +54,11 @@ def _follow(run: Run, left: int) -> dict[str, set[Key]]:
             raise stopped()
         done = drain(run.tables, run.giver, run.taker, run.label, run.token)
         if not done.entries:
-            break
+            raise MoveError(
+                f"{left} changes noted for {run.label!r} in {run.giver.alias!r} are of tables that"
+                " are none of its models'. Migrations of the app must wait until its move is over:"
+                " begin again with --restart."
+            )
         left -= done.entries
         _note(run, done)
         for table, keys in done.keys.items():
@@ -171,8 +175,7 @@ def _differing(run: Run, keys: Mapping[str, set[Key]]) -> dict[str, set[Key]]:
 
 def _as_differences(found: Mapping[str, set[Key]]) -> Iterator[Difference]:
     for table, keys in found.items():
-        if keys:
-            yield Difference(table, None, None, tuple(sorted(keys)), 0, 0)
+        yield Difference(table, None, None, tuple(sorted(keys)), 0, 0)
 
 
 def _note(run: Run, done: Drained) -> None:
