@@ -132,6 +132,71 @@ def test_only_apps_in_a_move_pay(on_postgres: Moving) -> None:
     }
 
 
+LOOKING = """
+from django.contrib.contenttypes.models import ContentType
+from appdb_router.moves.gate import look_up, look_up_all, seen_flips
+
+
+def known():
+    return [seen_flips(MOVE), get_topology().routes["trips"]]
+
+
+def behind_others():
+    # A snapshot of before the flip, which others in this process have seen.
+    with transaction.atomic(using="default"):
+        execute("default", "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SELECT 1")
+        flip()
+        elsewhere(look_up, MOVE)
+        return [look_up(MOVE).flips, known()]
+
+
+def idle_for_long():
+    connection = connections["default"]
+    connection.ensure_connection()
+    pid = connection.connection.info.backend_pid
+    elsewhere(execute, "default", f"SELECT pg_terminate_backend({pid}, 5000)")
+    return [alias_for("trips"), connection.connection.info.backend_pid != pid]
+
+
+def with_other_hooks():
+    called = []
+    with transaction.atomic(using=alias_for("trips")):
+        transaction.on_commit(lambda: called.append(True), using="trips")
+        trip("x")
+        trip("y")
+    return called
+
+
+@transaction.atomic(using="default")
+def staying(name):
+    return Customer.objects.create(name=name)._state.db
+
+
+begin()
+fact("behind")(behind_others)
+fact("others")(lambda: [flip(), look_up_all(["shop"]), known(), look_up_all(["trips"]), known()])
+flip()
+fact("idle")(idle_for_long)
+fact("hooks")(with_other_hooks)
+fact("decorated")(lambda: [staying("x"), staying("y")])
+kind = ContentType.objects.get_for_model(Trip)
+fact("required")(lambda: [kind.note_set.count(), hasattr(kind.note_set, "clear")])
+"""
+
+
+def test_what_is_looked_at(on_postgres: Moving) -> None:
+    facts = ask(on_postgres.project, PRELUDE + LOOKING)
+
+    assert facts == {
+        "behind": [0, [1, "trips"]],
+        "others": [None, None, [1, "trips"], None, [2, "default"]],
+        "idle": ["trips", True],
+        "hooks": [True],
+        "decorated": ["default", "default"],
+        "required": [0, False],
+    }
+
+
 def test_asynchronous_code(on_postgres: Moving) -> None:
     facts = ask(on_postgres.project, PRELUDE + ASYNC)
 

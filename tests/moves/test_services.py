@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 
+from tests.commands.test_db_init import other_engine
 from tests.moves.test_flips import PRELUDE
 from tests.support.facts import ask
 from tests.support.moving import TRIPS, Moving
@@ -148,6 +151,38 @@ class Customer(models.Model):
 class Favourite(models.Model):
     tag = models.ForeignKey("trips.Tag", models.CASCADE)
 """
+
+
+def test_a_database_beside_the_move(on_postgres: Moving) -> None:
+    project = on_postgres.project
+    other_engine(project, "up")
+    project.manage("db_init", "--all-apps")
+    with closing(sqlite3.connect(project.root / "acme.db")) as connection:
+        connection.execute("CREATE TABLE trips_tag (id integer PRIMARY KEY, name text)")
+        connection.execute("INSERT INTO trips_tag VALUES (1, 'stale')")
+        connection.commit()
+
+    found = json.loads(project.manage("db_check", "--format=json", check=False).stdout)["findings"]
+    facts = ask(
+        project,
+        PRELUDE
+        + """
+from dataclasses import replace
+from appdb_router.moves.states import read_state
+
+elsewhere_than_known = replace(MOVE, source="blog")
+fact("no table")(lambda: read_state(elsewhere_than_known).has_begun)
+with connections["blog"].schema_editor() as editor:
+    editor.create_model(Move)
+fact("no row")(lambda: read_state(elsewhere_than_known).has_begun)
+""",
+    )
+
+    # Once, and not for the tables in the target, too.
+    assert [(item["alias"], item["kind"], item["items"]) for item in found] == [
+        ("default", "left-behind", ["trips_tag"])
+    ]
+    assert facts == {"no table": False, "no row": False}
 
 
 def test_an_unreachable_source_is_an_error_and_never_a_guess(on_postgres: Moving) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg
 import pytest
 
 from tests.moving.whole.conftest import Live
+from tests.support.facts import ask
+from tests.support.project import command
 
 MOVE = ("db_move", "driver")
 
@@ -176,6 +180,61 @@ def test_rows_that_were_left_behind_are_fetched(live: Live) -> None:
     assert "nothing was noted for a way back" in error
     live.project.manage(*MOVE, "--from", "default", "--finalize", "--noinput")
     live.project.manage("db_init", "--all-apps")
+
+
+def test_another_process_moves_the_app(live: Live) -> None:
+    facts = ask(
+        live.project,
+        """
+        from django.core.management import CommandError, call_command
+        from appdb_router.services import locking
+        from appdb_router.services.connecting import separate_connection
+
+        # Nobody was killed here, so there is little to wait for.
+        locking._MOVE_PATIENCE = 0.5
+
+        with separate_connection("default") as other, locking.move_lock(other, "driver"):
+            try:
+                call_command("db_move", "driver")
+            except CommandError as error:
+                fact("error")(lambda: [error.returncode, str(error)])
+        """,
+    )
+    assert facts["error"] == [
+        1,
+        "Another process moves 'driver' out of 'default'. Wait for it, or end it and go on with"
+        " --resume.",
+    ]
+
+
+def test_bars_are_for_terminals(live: Live) -> None:
+    assert live.project.manage(*MOVE, "--status").stdout.startswith(
+        "driver: from default to driver, not begun\n"
+    )
+    controller, terminal = os.openpty()
+    live.project.write_settings()
+    process = subprocess.Popen(
+        command(["manage.py", *MOVE, "--chunk-rows", "100"]),
+        cwd=live.project.root,
+        env={**live.project.environment(), "TERM": "xterm", "COLUMNS": "120"},
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        encoding="utf-8",
+    )
+    os.close(terminal)
+    shown = b""
+    # What nobody reads from a terminal stops the process; with the process, it ends.
+    with suppress(OSError):
+        while part := os.read(controller, 4096):
+            shown += part
+    os.close(controller)
+    written, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 0, shown
+    assert "Copying\n" in written
+    assert "500 rows, " not in written
+    assert "driver_trip" in shown.decode()
+    assert "500 of about 500 rows" in shown.decode()
 
 
 @pytest.mark.parametrize("mode", ["online", "offline"])
