@@ -168,6 +168,7 @@ try:
 except Error as error:
     print(settling.refusal("No", error), settling.is_about_server(error))
 print(value(source, "SELECT 4"))
+print(list(raw_copying.stream(source, "COPY (SELECT 1 WHERE false) TO STDOUT")))
 """
     )
 
@@ -179,6 +180,7 @@ print(value(source, "SELECT 4"))
         "3",
         "No: DataError, 22012. False",
         "4",
+        "[]",
     ]
 
 

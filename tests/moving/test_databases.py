@@ -55,3 +55,29 @@ with opened_databases("default", "driver") as databases:
         "first": "read committed",
         "second": "read committed",
     }
+
+
+def test_what_is_no_two_databases(project: Project) -> None:
+    project.app("driver")
+    program = """
+        from appdb_router.services.moving.databases import opened_databases
+
+
+        @fact("refused")
+        def _():
+            with opened_databases("default", "driver"):
+                return "not at all"
+    """
+    (project.root / "a.sqlite3").touch()
+    (project.root / "alias.sqlite3").symlink_to("a.sqlite3")
+    project.env["DATABASE_URL"] = f"sqlite:///{project.root}/a.sqlite3"
+    refusals = {
+        f"sqlite:///{project.root}/alias.sqlite3": "'default' and 'driver' are one database, as the"
+        " server says, though their URLs differ. There is nothing to move.",
+        f"sqlite:///{project.root}/b.sqlite3": "'driver' is not there. 'manage.py db_init' makes"
+        " it.",
+        "sqlite://:memory:": "'driver' lives in the memory of each process. Name a file.",
+    }
+    for url, text in refusals.items():
+        project.env["DRIVER_DATABASE_URL"] = url
+        assert ask(project, program) == {"refused": f"MoveError: {text}"}

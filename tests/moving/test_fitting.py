@@ -175,6 +175,15 @@ import dataclasses
 without_key = dataclasses.replace(found["Thing"], key=())
 fitting._ROWS = 7
 print(fitting.find_misfits([without_key], source, target, report=lambda *_: None)[0])
+Thing.objects.using("default").update(short="it")
+print(fitting.find_misfits([without_key], source, target, report=lambda *_: None))
+from appdb_router.services.moving import filling
+print(filling.has_rows("fleet_nothing", target))
+try:
+    for _ in range(2):
+        Word.objects.using("fleet").create(word="secret")
+except Error as error:
+    print(settling.refusal("No", error))
 from django.test import override_settings
 decimal, moment = models.DecimalField(), models.DateTimeField()
 print(kinds.kind_of(decimal).parse(0.1, decimal, source))
@@ -197,6 +206,9 @@ print(settling.is_slow_driver())
         "There may be more in 'fleet_thing'.",
         "[]",
         "A value of 'fleet_thing.short' cannot be held exactly by 'fleet' (mysql).",
+        "[]",
+        "False",
+        "No: IntegrityError, 1062.",
         "0.1",
         "2020-01-01 01:00:00",
         "False",
@@ -208,6 +220,8 @@ def test_a_value_that_cannot_be_read(things: Callable[[str, str], Fleet]) -> Non
     lines = things("sqlite", "postgres").run(
         """
 run(source, "INSERT INTO fleet_thing (id, date) VALUES (5, 'secret')")
+[sentence] = fitting.find_misfits([found["Thing"]], source, target, report=lambda *_: None)
+print(sentence)
 try:
     move_rows(source, target)
 except MoveError as error:
@@ -228,9 +242,32 @@ print(kinds.kind_of(ArrayField(models.IntegerField())))
     )
 
     assert lines == [
+        "The value of 'fleet_thing.date' in the row with the key '5' is none that DateField can"
+        " have.",
         "The value of 'fleet_thing.date' in the row with the key '5' cannot be read as DateField.",
         "The rows of 'fleet_thing' cannot be copied: UnfitValueError.",
         "0",
         "True True True False False False",
         "None",
     ]
+
+
+def test_a_server_that_is_lost_meanwhile(things: Callable[[str, str], Fleet]) -> None:
+    """Its error is not taken for a value that does not fit."""
+    lines = things("sqlite", "postgres").run(
+        """
+for _ in range(2):
+    Thing.objects.using("default").create(short="abc")
+fitting._ROWS = 1
+def report(*_):
+    with opened("fleet") as (other,):
+        pid = target.connection.info.backend_pid
+        print(value(other, f"SELECT pg_terminate_backend({pid}, 5000)"))
+try:
+    fitting.find_misfits([found["Thing"]], source, target, report=report)
+except Error as error:
+    print(settling.is_about_server(error))
+"""
+    )
+
+    assert lines == ["True", "True"]

@@ -199,3 +199,21 @@ run(source, "RESET ROLE; REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role}")
         "The sequence 'fleet_car_id_seq' in 'default' may not be read."
         " Grant SELECT and USAGE on it."
     ]
+
+
+def test_a_table_with_two_sequences(on_postgres: Fleet) -> None:
+    lines = on_postgres.run(
+        FILL
+        + """
+for connection in (source, target):
+    run(connection, "ALTER TABLE fleet_line ADD number serial")
+run(source, "SELECT setval('fleet_line_number_seq', 70), setval('fleet_line_id_seq', 7000)")
+sequences.set_sequences([found["Line"]], source, target)
+for column in ("number", "id"):
+    print(value(target, f"SELECT nextval('fleet_line_{column}_seq')"))
+for connection in (source, target):
+    run(connection, "ALTER TABLE fleet_line DROP number")
+"""
+    )
+
+    assert lines == ["71", "7001"]

@@ -65,7 +65,8 @@ class Trial(ABC):
             yield
         finally:
             drop = "DROP TEMPORARY" if self.taker.vendor == "mysql" else "DROP"
-            self._run(f"{drop} TABLE {name}")
+            # With the session that made it, it is gone already.
+            self._run(f"{drop} TABLE IF EXISTS {name}")
 
     @abstractmethod
     def definition(self) -> str:

@@ -6,15 +6,18 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
 import psycopg
 import pytest
 
+from tests.conftest import Role
 from tests.moving.whole.conftest import Live
+from tests.support.embedded import Cluster
 from tests.support.facts import ask
-from tests.support.project import command
+from tests.support.project import Project, command
+from tests.support.servers import Server
 
 MOVE = ("db_move", "driver")
 
@@ -35,13 +38,17 @@ def state(live: Live) -> dict[str, object]:
 
 
 @contextmanager
-def open_transaction(live: Live, alias: str = "default") -> Iterator[None]:
-    """Keep a transaction open that has written to a table of the app."""
+def open_transaction(
+    live: Live,
+    alias: str = "default",
+    lock: str = "UPDATE driver_trip SET amount = amount WHERE token = 'seed-1'",
+) -> Iterator[None]:
+    """Keep a transaction open that has written to a table of the app, or holds another lock."""
     server = live.server
     with psycopg.connect(
         host=server.host, port=server.port, user=server.user, dbname=live.names[alias]
     ) as connection:
-        connection.execute("UPDATE driver_trip SET amount = amount WHERE token = 'seed-1'")
+        connection.execute(lock)
         yield
         connection.rollback()
 
@@ -91,8 +98,71 @@ def test_all_that_stands_in_the_way_is_said_at_once(live: Live) -> None:
     error = refused(live, *MOVE, code=11)
     assert error.count("\n  - ") == len(plan["failures"])
     assert state(live)["phase"] == "not begun"
+    live.execute("driver", "DROP TABLE driver_trip_tags")
+    gap = "In 'driver', 'driver' is recorded as migrated (0001_initial), but lacks"
+    assert gap in refused(live, *MOVE, code=11)
     live.execute("driver", "DELETE FROM django_migrations WHERE app = 'driver'")
     assert "lacks the migrations driver.0001_initial" in refused(live, *MOVE, code=11)
+
+
+def test_what_a_role_or_a_lock_keeps_from_moving(live: Live, role: Callable[..., Role]) -> None:
+    stranger = role(live.server)
+    live.execute("driver", f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {stranger.name}")
+    owner = live.project.env["DRIVER_DATABASE_URL"]
+    live.project.env["DRIVER_DATABASE_URL"] = live.server.url(
+        live.names["driver"], user=stranger.name, password=stranger.password
+    )
+    plan = live.project.manage(*MOVE, "--plan", check=False).stdout
+    assert "In 'driver' this role does not own driver_tag, driver_trip, driver_trip_tags" in plan
+    live.project.env["DRIVER_DATABASE_URL"] = owner
+    name = live.names["default"]
+    live.server.execute(f"ALTER DATABASE {live.server.quote(name)} SET lock_timeout = '200ms'")
+    with open_transaction(live, lock="LOCK TABLE driver_trip"):
+        error = refused(live, *MOVE, "--plan", code=11)
+    assert "driver_trip in 'default' cannot be read: canceling statement due to lock" in error
+
+
+def test_a_server_with_few_connections_left(
+    project: Project, fragile: tuple[Server, Cluster], database_name: Callable[[str], str]
+) -> None:
+    server, _ = fragile
+    name = database_name("driver")
+    server.execute(f"CREATE DATABASE {server.quote(name)}")
+    project.app("driver", models="class Trip(models.Model):\n    pass\n")
+    project.env["DRIVER_DATABASE_URL"] = server.url(name)
+    project.env["DRIVER_DATABASE_MOVE_FROM"] = "default"
+    project.manage("makemigrations", "driver")
+    project.manage("db_init", "--all-apps")
+    [(most,)] = server.fetch(
+        "SELECT current_setting('max_connections')::int"
+        " - current_setting('superuser_reserved_connections')::int"
+    )
+    try:
+        with ExitStack() as stack:
+            for _ in range(most - 2):
+                stack.enter_context(
+                    psycopg.connect(
+                        host=server.host, port=server.port, user=server.user, dbname="postgres"
+                    )
+                )
+            plan = project.manage(*MOVE, "--plan", check=False).stdout
+    finally:
+        server.drop(name)
+    assert "The server of 'driver' has 1 connections left, and a move needs 4." in plan
+
+
+def test_a_table_without_a_key_is_copied_at_the_change(live: Live) -> None:
+    for alias in live.names:
+        live.execute(alias, "ALTER TABLE driver_trip_tags DROP CONSTRAINT driver_trip_tags_pkey")
+    live.project.env["PSYCOPG_IMPL"] = "python"
+    live.project.warm = False
+    plan = live.project.manage(*MOVE, "--plan").stdout
+    assert "driver_trip_tags has no primary key: it is copied as a whole when the app" in plan
+    assert "psycopg runs without its C implementation" in plan
+    live.project.manage(*MOVE)
+    assert state(live)["home"] == "driver"
+    rows = "SELECT trip_id, tag_id FROM driver_trip_tags ORDER BY 1, 2"
+    assert live.fetch("driver", rows) == live.fetch("default", rows) != []
 
 
 def test_rows_that_nobody_moved_there_are_deleted_on_request(live: Live) -> None:
