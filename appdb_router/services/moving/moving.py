@@ -118,7 +118,6 @@ def _work(route: MoveRoute) -> Iterator[Databases]:
 @contextmanager
 def _locked(route: MoveRoute) -> Iterator[Databases]:
     with _work(route) as databases, move_lock(databases.source, route.label):
-        make_tables(databases.source, databases.target)
         yield databases
 
 
@@ -170,6 +169,7 @@ def _begin(
     may_be_filled = journal is not None or step.empty_target
     plan, tables = look_ahead(route, databases, options, may_be_filled=may_be_filled)
     refuse_failures(plan)
+    make_tables(databases.source, databases.target)
     if journal:
         clear(_run(route, databases, journal, reporter, stop))
     elif step.empty_target:

@@ -114,6 +114,7 @@ def test_what_a_role_or_a_lock_keeps_from_moving(live: Live, role: Callable[...,
     )
     plan = live.project.manage(*MOVE, "--plan", check=False).stdout
     assert "In 'driver' this role does not own driver_tag, driver_trip, driver_trip_tags" in plan
+    assert "this role does not own driver_tag" in refused(live, *MOVE, code=11)
     live.project.env["DRIVER_DATABASE_URL"] = owner
     name = live.names["default"]
     live.server.execute(f"ALTER DATABASE {live.server.quote(name)} SET lock_timeout = '200ms'")
