@@ -71,7 +71,9 @@ fact("selected")(lambda: len(Trip.objects.select_related("customer")))
 """
 
 ASYNC = """
+import asyncio
 import time
+from contextlib import AsyncExitStack
 
 from asgiref.sync import sync_to_async
 from appdb_router.sessions import aclose_all, get_app_session
@@ -96,11 +98,14 @@ async def everything():
 
 
 async def entering():
-    # The flip comes while the session waits for its connection.
+    # The flip comes while the session waits for one of the pool's four connections.
     session = get_app_session("trips")
     try:
-        async with get_app_session("trips"):
+        async with AsyncExitStack() as others:
+            for _ in range(4):
+                await others.enter_async_context(get_app_session("trips"))
             entered = asyncio.create_task(session.__aenter__())
+            await asyncio.sleep(0.3)
             await sync_to_async(flip)()
         connection = await entered
         name = connection.info.dbname
@@ -114,6 +119,7 @@ begin()
 fact("before")(lambda: asyncio.run(everything()))
 flip()
 fact("after")(lambda: asyncio.run(everything()))
+fact("entering")(lambda: asyncio.run(entering()))
 """
 
 
@@ -204,6 +210,8 @@ def test_asynchronous_code(on_postgres: Moving) -> None:
     assert facts == {
         "before": ["default"] * 3 + [[names["default"], ["default"]], ["default"]],
         "after": ["trips"] * 3 + [[names["trips"], ["default", "trips"]], ["default", "trips"]],
+        # Back in the database that it came from.
+        "entering": names["default"],
     }
 
 

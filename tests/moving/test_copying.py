@@ -51,7 +51,8 @@ for chunk in MovedChunk.objects.using("fleet").order_by("number"):
     sent = b"".join(raw_copying.stream(target, statement))
     read.append(hashlib.sha256(sent).hexdigest() == chunk.digest and len(sent) == chunk.bytes)
 print(read == [True] * 10)
-print(value(target, "SHOW synchronous_commit"), settling.is_slow_driver())
+print(value(target, "SELECT setting = reset_val FROM pg_settings"
+                    " WHERE name = 'synchronous_commit'"), settling.is_slow_driver())
 """
     )
 
@@ -61,7 +62,7 @@ print(value(target, "SHOW synchronous_commit"), settling.is_slow_driver())
         json.dumps([["fleet_car", 10, 95]] * 9 + [["fleet_car", 5, 95]]),
         "95 fleet_car: copied",
         "True",
-        "on False",
+        "True False",
     ]
 
 
