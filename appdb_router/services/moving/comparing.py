@@ -8,7 +8,7 @@ from threading import Event
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .both_sides import BothSides, both_sides
-from .keys import Key, column_type, next_boundary, translated
+from .keys import WHOLE_NUMBERS, Key, column_type, next_boundary, translated
 from .server_side import is_collated
 from .tables import MovedTable
 from .totals import Part, Total
@@ -20,20 +20,6 @@ Range = tuple[Key | None, Key | None]
 # Where the keys have no order in common, rows are compared in so many parts of a chunk; and so
 # many of those are looked at more closely at once.
 _PARTS = 100
-# Whole numbers have the same order on every engine.
-_NUMBERS = frozenset(
-    {
-        "AutoField",
-        "BigAutoField",
-        "BigIntegerField",
-        "IntegerField",
-        "PositiveBigIntegerField",
-        "PositiveIntegerField",
-        "PositiveSmallIntegerField",
-        "SmallAutoField",
-        "SmallIntegerField",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -143,7 +129,7 @@ class _Comparison:
             return False
         if both.are_servers:
             return not (is_collated(table, both.giver) or is_collated(table, both.taker))
-        return all(column_type(table, column) in _NUMBERS for column in table.key)
+        return all(column_type(table, column) in WHOLE_NUMBERS for column in table.key)
 
     def _fresh(self) -> Iterator[Range]:
         lower = None

@@ -19,13 +19,12 @@ Condition = tuple[str, list[Any]]
 
 # A statement with more keys than this takes longer to plan than it saves.
 _MOST_KEYS = 1000
-_INTEGERS = frozenset(
+# Whole numbers have the same order on every engine.
+WHOLE_NUMBERS = frozenset(
     {
         "AutoField",
         "BigAutoField",
         "BigIntegerField",
-        "BooleanField",
-        "DurationField",
         "IntegerField",
         "PositiveBigIntegerField",
         "PositiveIntegerField",
@@ -34,6 +33,7 @@ _INTEGERS = frozenset(
         "SmallIntegerField",
     }
 )
+_INTEGERS = WHOLE_NUMBERS | {"BooleanField", "DurationField"}
 
 
 def quoted(connection: BaseDatabaseWrapper, names: Iterable[str], row: str = "") -> list[str]:

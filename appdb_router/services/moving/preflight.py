@@ -1,7 +1,7 @@
 """What stands in the way of a move, and what there is to move: looked at, nothing changed."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import Error
@@ -116,32 +116,31 @@ def look_ahead(
     options: MoveOptions,
     *,
     may_be_filled: bool,
-    deep: bool = True,
 ) -> tuple[MovePlan, tuple[MovedTable, ...]]:
     """Return what the move would do, and its tables.
 
-    ``may_be_filled`` allows rows in the target, of an earlier try. With ``deep``, each value is
-    looked at that another engine might not hold.
+    ``may_be_filled`` allows rows in the target, of an earlier try. Each value is looked at that
+    another engine might not hold.
     """
     plan = MovePlan(
         route.label, route.labels, route.source, route.target, is_online=not options.offline
     )
     failures = list(_gaps(route, databases))
     if failures:
-        return _with(plan, failures=failures), ()
+        return replace(plan, failures=tuple(failures)), ()
     tables = moved_tables(route.labels, databases.source)
     problems = (
         _problems(tables, databases, may_be_filled=may_be_filled),
         _slot_problems(route, tables, databases, options),
-        _misfits(tables, databases) if deep else [],
+        _misfits(tables, databases),
     )
     failures += [text for group in problems for text in group]
     return (
-        _with(
+        replace(
             plan,
             tables=tuple(_planned(table, databases.source) for table in tables),
-            failures=failures,
-            notes=[*_notes(tables, databases), *_slot_notes(route, databases, options)],
+            failures=tuple(failures),
+            notes=(*_notes(tables, databases), *_slot_notes(route, databases, options)),
         ),
         tables,
     )
@@ -152,14 +151,6 @@ def refuse_failures(plan: MovePlan) -> None:
     if plan.failures:
         listed = "\n".join(f"  - {text}" for text in plan.failures)
         raise MoveError(f"{plan.label!r} cannot be moved:\n{listed}", exit_code=11)
-
-
-def _with(plan: MovePlan, **values: Any) -> MovePlan:
-    return MovePlan(**{**vars(plan), **{name: _tuple(value) for name, value in values.items()}})
-
-
-def _tuple(value: Any) -> tuple[Any, ...]:
-    return tuple(value)
 
 
 def _gaps(route: MoveRoute, databases: Databases) -> Iterator[str]:
