@@ -1,13 +1,15 @@
-"""What has to be written down beside the data of each database.
-
-The tables of the unmanaged models are made by a move, in its two databases, and go with it.
-"""
+"""What has to be written down beside the data of each database."""
 
 from typing import ClassVar
 
+from django.apps.registry import Apps
 from django.db import models
 
 from .fields import JSONTextField
+
+# The models of the tables that a move makes in its two databases, and that go with it. As that of
+# ``django_migrations`` they belong to no app: no migration makes their tables, or looks at them.
+_of_moves = Apps()
 
 
 class PendingDeletion(models.Model):
@@ -55,7 +57,7 @@ class Move(models.Model):
     updated = models.DateTimeField(auto_now=True)
 
     class Meta:  # noqa: D106
-        managed = False
+        apps = _of_moves
         db_table = "appdb_router_move"
         default_permissions: ClassVar[tuple[str, ...]] = ()
 
@@ -77,7 +79,7 @@ class MovedTableState(models.Model):
     is_copied = models.BooleanField(default=False)
 
     class Meta:  # noqa: D106
-        managed = False
+        apps = _of_moves
         db_table = "appdb_router_moved_table"
         default_permissions: ClassVar[tuple[str, ...]] = ()
         constraints: ClassVar[list[models.BaseConstraint]] = [
@@ -106,7 +108,7 @@ class MovedChunk(models.Model):
     digest = models.CharField(max_length=64, blank=True)
 
     class Meta:  # noqa: D106
-        managed = False
+        apps = _of_moves
         db_table = "appdb_router_moved_chunk"
         default_permissions: ClassVar[tuple[str, ...]] = ()
         constraints: ClassVar[list[models.BaseConstraint]] = [
@@ -132,7 +134,7 @@ class RowChange(models.Model):
     key = models.TextField(null=True)  # noqa: DJ001  None is not the empty key.
 
     class Meta:  # noqa: D106
-        managed = False
+        apps = _of_moves
         db_table = "appdb_router_row_change"
         default_permissions: ClassVar[tuple[str, ...]] = ()
 

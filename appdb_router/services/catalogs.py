@@ -28,22 +28,24 @@ _TABLES = f"""
     GROUP BY wanted.name, c.relkind, n.nspname
 """
 
-# pg_depend ties a serial column ('a') and an identity column ('i') to its sequence.
-_SEQUENCES = f"""
-    SELECT wanted.quoted, a.attname, wanted.name, s.oid::regclass::text,
-           q.seqincrement, readable
-    {_WANTED}
-    JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
+# pg_depend ties a serial column ('a') and an identity column ('i') to its sequence. Two joins: the
+# more there are, the longer the server looks for an order of them.
+_SEQUENCES = """
+    SELECT wanted.quoted,
+           (SELECT attname FROM pg_attribute
+             WHERE attrelid = wanted.place AND attnum = d.refobjsubid) AS column_name,
+           wanted.name, q.seqrelid::regclass::text, q.seqincrement,
+           has_sequence_privilege(q.seqrelid, 'SELECT')
+               AND has_column_privilege(wanted.place, d.refobjsubid::smallint, 'SELECT')
+    FROM (
+        SELECT key AS name, value AS quoted, to_regclass(value)::oid AS place
+        FROM json_each_text(%s::json)
+    ) AS wanted
+    JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = wanted.place
                     AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
-    JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
-    JOIN pg_sequence q ON q.seqrelid = s.oid
-    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.refobjsubid
-    CROSS JOIN LATERAL (
-        SELECT has_sequence_privilege(s.oid, 'SELECT')
-               AND has_column_privilege(c.oid, a.attnum, 'SELECT')
-    ) AS rights (readable)
+    JOIN pg_sequence q ON q.seqrelid = d.objid
     WHERE q.seqincrement > 0
-    ORDER BY wanted.name, a.attname
+    ORDER BY wanted.name, column_name
 """
 
 _INVALID_INDEXES = f"""

@@ -94,6 +94,8 @@ class _Run:
 
     def _begin_all(self, after: Mapping[str, Collection[str]] | None) -> None:
         left = [alias for alias in self.aliases if alias not in self._finished]
+        # A thread for a single one would only keep its output back.
+        self.jobs = max(1, min(self.jobs, len(left)))
         if after is None:
             # Reading all migrations for the order takes longer than finding nothing to do.
             after = waits_for(self.aliases) if left else {}

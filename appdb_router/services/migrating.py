@@ -47,7 +47,7 @@ def migrate(
     rows: Collection[Key] | None = None,
     elsewhere: Elsewhere | None = None,
 ) -> tuple[str, ...]:
-    """Do on ``alias`` what ``migrate --run-syncdb`` does, and return what was applied.
+    """Do on ``alias`` what ``migrate --run-syncdb`` does, verify it, and return what was applied.
 
     These are migrations, as ``app.name``; those that are only recorded, because their apps live
     elsewhere, are not returned. When nothing is pending, nothing is done, unless an earlier run was
@@ -57,6 +57,28 @@ def migrate(
     Raises whatever a migration raises, ``WaitsForOthersError`` if migrations in other
     databases are needed first, and ``DatabaseOperationError`` if tables are missing afterwards.
     """
+    applied = apply_migrations(
+        alias,
+        executor=executor,
+        verbosity=verbosity,
+        stdout=stdout,
+        rows=rows,
+        elsewhere=elsewhere,
+    )
+    verify(alias)
+    return applied
+
+
+def apply_migrations(
+    alias: str,
+    *,
+    executor: Executor,
+    verbosity: int,
+    stdout: TextIO | None,
+    rows: Collection[Key] | None,
+    elsewhere: Elsewhere | None,
+) -> tuple[str, ...]:
+    """Do what ``migrate`` does, but for verifying the tables."""
     before = set(recorded(alias) if rows is None else rows)
     waiting: list[str] = []
     if executor is Executor.DJANGO or not _is_predictable():
@@ -86,7 +108,6 @@ def migrate(
     names, _ = names_on_disk()
     if pending := _named(alias, names - after):
         raise DatabaseOperationError(f"After migrating, still pending: {', '.join(pending)}.")
-    verify(alias)
     return _named(alias, after - before)
 
 

@@ -1,6 +1,7 @@
 """Creating, migrating and verifying one database of a run."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from io import StringIO
 from threading import Event
@@ -18,7 +19,7 @@ from .identity import check_same_schema
 from .leftovers import describe_leftovers
 from .locking import migration_lock
 from .looking import Look, look_at
-from .migrating import migrate
+from .migrating import apply_migrations
 from .migration_session import migration_session
 from .opening import Opener
 from .ordering import Elsewhere, WaitsForOthersError
@@ -27,7 +28,7 @@ from .probing import is_in_memory
 from .recording import recorded
 from .repairing import needs_repair, repair
 from .timeouts import Timeouts, remedy
-from .verifying import verify_records
+from .verifying import verify, verify_records
 
 
 @dataclass
@@ -45,8 +46,10 @@ class Worker:
         try:
             _refuse_memory(alias)
             with self.opener.open(alias) as connection:
-                applied = self._migrate(alias, connection) if self.options.migrate else ()
-                look = self._last_look(connection) if self.options.migrate else None
+                applied: tuple[str, ...] = ()
+                look = None
+                if self.options.migrate:
+                    applied, look = self._migrate(alias, connection)
         except Exception as error:  # noqa: BLE001  A migration may raise anything.
             return _failed(alias, error, created=self.opener.take_created(alias))
         return Outcome(alias, self.opener.take_created(alias), applied, look=look)
@@ -60,7 +63,9 @@ class Worker:
             connections.close_all()
         return replace(outcome, output=output.getvalue())
 
-    def _migrate(self, alias: str, connection: BaseDatabaseWrapper) -> tuple[str, ...]:
+    def _migrate(
+        self, alias: str, connection: BaseDatabaseWrapper
+    ) -> tuple[tuple[str, ...], Look | None]:
         options = self.options
         with (
             migration_session(alias, options.timeouts, connection),
@@ -75,7 +80,7 @@ class Worker:
                 repaired = repair(alias, labels)
                 rows = recorded(alias)
             try:
-                migrated = migrate(
+                migrated = apply_migrations(
                     alias,
                     executor=options.executor,
                     verbosity=options.verbosity,
@@ -87,16 +92,17 @@ class Worker:
                 # A migration fails too where an earlier one is recorded and was never applied.
                 verify_records(alias)
                 raise
-            return (*repaired, *migrated)
+            return (*repaired, *migrated), self._verified(connection)
 
-    def _last_look(self, connection: BaseDatabaseWrapper) -> Look | None:
-        """Return what this session sees at the end, unless another one would see more."""
-        if has_direct_url(connection.alias) or self.options.timeouts != Timeouts():
-            return None
-        try:
-            return look_at(connection)
-        except Error:
-            return None
+    def _verified(self, connection: BaseDatabaseWrapper) -> Look | None:
+        """Verify the tables, and return what this session sees unless another would see more."""
+        look = None
+        if not has_direct_url(connection.alias) and self.options.timeouts == Timeouts():
+            with suppress(Error):
+                look = look_at(connection)
+        if look is None or look.lacking:
+            verify(connection.alias)
+        return look
 
 
 def _failed(alias: str, error: Exception, *, created: bool) -> Outcome:

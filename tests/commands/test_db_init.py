@@ -237,7 +237,7 @@ def test_one_failure_does_not_stop_the_others(
     project.env["SESSIONS_DATABASE_URL"] = f"postgresql://u:{SECRET}@127.0.0.1:1/x"
     project.env["BLOG_DATABASE_URL"] = postgres.url(names["blog"], user=owner.name, password=SECRET)
 
-    result = project.manage("db_init", "--all-apps", check=False)
+    result = project.manage("db_init", "--all-apps", "--jobs=1", check=False)
 
     assert result.returncode == 1
     lines = result.stdout.splitlines()

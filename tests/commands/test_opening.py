@@ -29,7 +29,7 @@ RUN = """
 import sys
 from django.core.management import call_command
 
-call_command("db_init", "--all-apps", verbosity=0)
+call_command("db_init", "--all-apps", "--jobs=1", verbosity=0)
 print(*sorted(names))
 """
 

@@ -33,6 +33,8 @@ from ..confirming import confirmed_repairs
 from ..numbers import positive, seconds
 from ..stopping import stopping_on_signals
 
+# More keep two cores of this process and the server no busier.
+_JOBS = 3
 _DOING = "creating and migrating"
 _Work = Callable[..., Iterator[Outcome]]
 
@@ -96,7 +98,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--jobs",
             type=positive,
-            default=1,
+            default=_JOBS,
             metavar="NUMBER",
             help="How many databases are worked on at once. Default is %(default)d.",
         )
