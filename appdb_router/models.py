@@ -1,5 +1,7 @@
 """What has to be written down beside the data of each database."""
 
+from __future__ import annotations
+
 from typing import ClassVar
 
 from django.apps.registry import Apps
@@ -56,6 +58,8 @@ class Move(models.Model):
     created = models.DateTimeField(auto_now_add=True)
     updated = models.DateTimeField(auto_now=True)
 
+    objects: ClassVar[models.Manager[Move]] = models.Manager()
+
     class Meta:  # noqa: D106
         apps = _of_moves
         db_table = "appdb_router_move"
@@ -77,6 +81,8 @@ class MovedTableState(models.Model):
     table = models.CharField(max_length=255)
     parts = JSONTextField()
     is_copied = models.BooleanField(default=False)
+
+    objects: ClassVar[models.Manager[MovedTableState]] = models.Manager()
 
     class Meta:  # noqa: D106
         apps = _of_moves
@@ -107,6 +113,8 @@ class MovedChunk(models.Model):
     bytes = models.BigIntegerField()
     digest = models.CharField(max_length=64, blank=True)
 
+    objects: ClassVar[models.Manager[MovedChunk]] = models.Manager()
+
     class Meta:  # noqa: D106
         apps = _of_moves
         db_table = "appdb_router_moved_chunk"
@@ -132,6 +140,8 @@ class RowChange(models.Model):
     label = models.CharField(max_length=100)
     table = models.CharField(max_length=255)
     key = models.TextField(null=True)  # noqa: DJ001  None is not the empty key.
+
+    objects: ClassVar[models.Manager[RowChange]] = models.Manager()
 
     class Meta:  # noqa: D106
         apps = _of_moves

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import DO_NOTHING, PROTECT, RESTRICT, Model, QuerySet
 from django.db.models.deletion import get_candidate_relations_to_delete
 
+from ..topology import get_topology, label_of
 from .homes import PerTopology, canonical, home_of, is_at_home, related_home
 from .pending import carry_out_soon, note
 
@@ -28,7 +29,8 @@ def related_objects(original: Callable[..., Any]) -> Callable[..., Any]:
         self: Any, related_model: type[Model], related_fields: Any, objs: Any
     ) -> "QuerySet[Any]":
         found: QuerySet[Any] = original(self, related_model, related_fields, objs)
-        if _is_copy(self):
+        parent = related_fields[0].remote_field.model
+        if _only_home(parent) == canonical(self.using) or _is_copy(self):
             return found
         home = related_home(related_model, objs, self.using)
         # using() copies the query, which takes a while.
@@ -41,7 +43,7 @@ def delete(original: Callable[..., Any]) -> Callable[..., Any]:
     """Return what replaces ``Collector.delete``."""
 
     def replacement(self: Any) -> Any:
-        if _is_copy(self):
+        if _stays_here(self) or _is_copy(self):
             return original(self)
         elsewhere = _set_aside(self)
         notes = _notes(self)
@@ -55,6 +57,40 @@ def delete(original: Callable[..., Any]) -> Callable[..., Any]:
         return counted.total(), dict(counted)
 
     return replacement
+
+
+def _find_only_home(model: type[Model]) -> str | None:
+    """Return where all is that a deletion of ``model`` can reach, or ``None`` if that may vary."""
+    moves, home = get_topology().moves, home_of(model)
+    found, left = {model}, [model]
+    while left:
+        model = left.pop()
+        if home_of(model) != home or label_of(model) in moves:
+            return None
+        candidates: Iterable[Any] = get_candidate_relations_to_delete(model._meta)
+        reached = {related.related_model for related in candidates} | {*model._meta.parents}
+        reached |= {
+            field.related_model for field in model._meta.private_fields if _has_objects(field)
+        }
+        left += reached - found
+        found |= reached
+    return home
+
+
+_only_home = PerTopology(_find_only_home)
+
+
+def _stays_here(collector: Any) -> bool:
+    """Tell whether nothing of what is deleted can have anything in another database."""
+    here = canonical(collector.using)
+    return all(_only_home(model) == here for model in collector.data) and all(
+        _only_home(queryset.model) == here for queryset in collector.fast_deletes
+    )
+
+
+def _has_objects(field: Any) -> bool:
+    """Tell whether a deletion follows ``field``, as a generic relation."""
+    return hasattr(field, "bulk_related_objects")
 
 
 def _is_copy(collector: Any) -> bool:
@@ -137,8 +173,7 @@ def _find_relations_away(model: type[Model]) -> list[tuple[str, str, Any]]:
             (target,) = field.foreign_related_fields
             found.append((str(field), target.attname, related.model._meta.concrete_model))
     for relation in model._meta.private_fields:
-        has_objects = hasattr(relation, "bulk_related_objects")
-        if has_objects and home_of(relation.related_model) != home:
+        if _has_objects(relation) and home_of(relation.related_model) != home:
             concrete = model._meta.concrete_model
             found.append((f"{model._meta.label}.{relation.name}", model._meta.pk.attname, concrete))
     return found

@@ -56,11 +56,10 @@ def tables_away(alias: str) -> dict[str, type[Model]]:
     return _current_tables().away.get(alias, {})
 
 
-def _ask_for_others(query: Any) -> None:
+def _ask_for_others(query: Any, tables: _Tables) -> None:
     """Ask where the apps in a move are whose tables ``query`` joins with those of another app."""
-    moving = _current_tables().moving
-    for table in moving.keys() & query.table_map:
-        asked_home_of_other(query.model, moving[table])
+    for table in tables.moving.keys() & query.table_map:
+        asked_home_of_other(query.model, tables.moving[table])
 
 
 def _certain_tables() -> dict[str, type[Model]]:
@@ -86,9 +85,13 @@ def from_clause(original: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def replacement(self: Any) -> Any:
-        _ask_for_others(self.query)
-        away = tables_away(self.connection.alias)
-        if not away.keys().isdisjoint(self.query.table_map):
+        tables = _current_tables()
+        # Asked for every query, so no call where no app is moved.
+        if tables.moving:
+            _ask_for_others(self.query, tables)
+            tables = _current_tables()
+        away = tables.away.get(self.connection.alias)
+        if away and not away.keys().isdisjoint(self.query.table_map):
             _refuse_crossing(self.query, away)
         return original(self)
 

@@ -239,7 +239,7 @@ class AppExecutor(SharedExecutor):
         try:
             state = migration.apply(state, editor)
             # Django runs them when it closes the editor, behind each migration.
-            for statement in editor.deferred_sql:
+            for statement in self._joined(editor):
                 editor.execute(statement, None)
         except Exception as error:
             error.add_note(f"{FAILED}{migration}")
@@ -247,6 +247,13 @@ class AppExecutor(SharedExecutor):
         editor.deferred_sql.clear()
         self._report("apply_success", migration, False)
         return state
+
+    def _joined(self, editor: BaseDatabaseSchemaEditor) -> Iterable[Any]:
+        """Return the editor's deferred statements, as one where the server takes several."""
+        statements: list[Any] = editor.deferred_sql
+        if statements and self.connection.vendor == "postgresql" and editor.atomic_migration:
+            return ["; ".join(map(str, statements))]
+        return statements
 
     def _watch(self, operations: Iterable[Operation]) -> None:
         for operation in operations:

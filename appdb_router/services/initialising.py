@@ -5,6 +5,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from threading import Event
 
+from django.db import connections
+
 from ..moves.gate import look_up_all
 from ..topology import Database, Topology
 from .checking import Kind
@@ -105,7 +107,12 @@ class _Run:
 
     def _work_on_all(self, names: Sequence[str]) -> Iterator[Outcome]:
         return run_in_order(
-            names, self._work, after=self._after, jobs=self.jobs, stop=self.worker.stop
+            names,
+            self._work,
+            after=self._after,
+            jobs=self.jobs,
+            stop=self.worker.stop,
+            leave=connections.close_all,
         )
 
     def _work(self, alias: str) -> Outcome:

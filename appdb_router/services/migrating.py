@@ -19,7 +19,7 @@ from django.utils.module_loading import module_has_submodule
 
 from ..exceptions import DatabaseOperationError
 from ..routers import AppDatabaseRouter
-from .content_types import core_for, create, labels_on, missing_labels
+from .content_types import core_for, labels_on, missing_labels
 from .executing import AppExecutor
 from .loading import Key, loading, names_on_disk
 from .ordering import Elsewhere, WaitsForOthersError, applicable, require_core
@@ -185,8 +185,7 @@ class _Run:
         executor.apply(ready)
         self._emit(emit_post_migrate_signal, plan, executor)
         if core := core_for(self.alias):
-            registry = rendered_apps(executor)
-            create(core, missing_labels(core, labels_on(self.alias), registry), registry)
+            self.elsewhere.add_types(core, labels_on(self.alias), rendered_apps(executor))
         executor.recorder.take_back(UNFINISHED)
         return waiting
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from django.db import Error, connections
 from django.db.migrations.graph import MigrationGraph
@@ -11,9 +11,10 @@ from django.db.migrations.migration import Migration
 
 from ..exceptions import DatabaseOperationError
 from ..moves.gate import active_moves
+from ..relations.homes import OWN_LABEL
 from ..topology import Topology, get_topology
 from .connecting import separate_connection, standing_in
-from .content_types import core_for, migrations_of_core
+from .content_types import core_for, create, migrations_of_core, missing_labels
 from .judging import needs_models, operations_to_run
 from .loading import Key, SharedLoader
 from .probing import is_missing_file
@@ -29,10 +30,11 @@ class WaitsForOthersError(DatabaseOperationError):
 
 
 class Elsewhere:
-    """What is recorded in other databases, as far as a run knows: records are only added."""
+    """What is in other databases, as far as a run knows: records and types are only added."""
 
     def __init__(self) -> None:
         self._rows: dict[str, Collection[Key]] = {}
+        self._untyped: tuple[Any, set[str]] = (None, set())
 
     def note(self, alias: str, rows: Collection[Key]) -> None:
         """Note what is recorded on ``alias`` now."""
@@ -47,6 +49,19 @@ class Elsewhere:
         if ask:
             self._rows[alias] = _recorded_elsewhere(alias)
         return ask and is_in(self._rows[alias])
+
+    def add_types(self, core: str, labels: Collection[str], registry: Any) -> None:
+        """Make on ``core`` the content types and permissions that ``labels`` lack of ``registry``.
+
+        Databases are mostly left with the same models, so that one query asks for those of all.
+        """
+        known, untyped = self._untyped
+        if known is not registry:
+            others = (label for label in get_topology().routes if label != OWN_LABEL)
+            untyped = set(missing_labels(core, others, registry))
+            self._untyped = registry, untyped
+        create(core, untyped.intersection(labels), registry)
+        untyped.difference_update(labels)
 
 
 def prerequisites(topology: Topology) -> dict[str, set[str]]:

@@ -56,24 +56,18 @@ class BufferingRecorder(MigrationRecorder):
         quote = self.connection.ops.quote_name
         fields = [meta.get_field(name) for name in ("app", "name", "applied")]
         columns = ", ".join(quote(field.column) for field in fields)
-        values = [
-            [
-                field.get_db_prep_save(value, self.connection)
-                for field, value in zip(fields, row, strict=True)
-            ]
-            for row in rows
-        ]
         if self.connection.vendor == "postgresql":
             # One parameter: the driver takes longer for hundreds than the server for the rows.
-            source, parameters = _FROM_JSON, [json.dumps(values, default=str)]
+            source, parameters = _FROM_JSON, [json.dumps(rows, default=str)]
         else:
             source = f"VALUES {', '.join(['(%s, %s, %s)'] * len(rows))}"
-            parameters = [value for row in values for value in row]
+            parameters = [
+                field.get_db_prep_save(value, self.connection)
+                for row in rows
+                for field, value in zip(fields, row, strict=True)
+            ]
         with self.connection.cursor() as cursor:
-            cursor.execute(
-                f"INSERT INTO {quote(meta.db_table)} ({columns}) {source}",
-                parameters,
-            )
+            cursor.execute(f"INSERT INTO {quote(meta.db_table)} ({columns}) {source}", parameters)
 
     def discard(self) -> None:
         """Forget the rows, after a transaction was rolled back."""

@@ -11,6 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..circuit_handler import past_circuits
 from ..exceptions import DatabaseOperationError, MissingTablesError
+from ..topology import get_topology
 from .checking import Kind
 from .connecting import describe_error, has_direct_url
 from .creating import ensure_schema
@@ -55,12 +56,17 @@ class Worker:
         return Outcome(alias, self.opener.take_created(alias), applied, look=look)
 
     def work_in_thread(self, alias: str) -> Outcome:
-        """Do it with the output kept together, and leave no connection of this thread behind."""
+        """Do it with the output kept together, and keep no connection but that of the core alias.
+
+        That one is asked for content types after each database.
+        """
         output = StringIO()
         try:
             outcome = replace(self, options=replace(self.options, stdout=output)).work(alias)
         finally:
-            connections.close_all()
+            for connection in connections.all(initialized_only=True):
+                if connection.alias != get_topology().core_alias:
+                    connection.close()
         return replace(outcome, output=output.getvalue())
 
     def _migrate(

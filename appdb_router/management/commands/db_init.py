@@ -48,6 +48,7 @@ class Command(BaseCommand):
 
     def run_from_argv(self, argv: list[str]) -> None:
         """Run the command as the one of this process."""
+        gc.freeze()
         try:
             super().run_from_argv(argv)
         finally:
