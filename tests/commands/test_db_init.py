@@ -85,7 +85,7 @@ def init(project: Project, *arguments: str) -> tuple[int, dict[str, Any], str]:
 
 
 def test_all_apps_and_again(project: Project, postgres: Server, names: dict[str, str]) -> None:
-    first = project.manage("db_init", "--all-apps")
+    first = project.manage("db_init", "--all-apps", "--jobs=1")
     second = project.manage("db_init", "--all-apps")
 
     assert first.stdout == (
