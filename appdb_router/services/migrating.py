@@ -81,7 +81,7 @@ def apply_migrations(
     """Do what ``migrate`` does, but for verifying the tables."""
     before = set(recorded(alias) if rows is None else rows)
     waiting: list[str] = []
-    if executor is Executor.DJANGO or not _is_predictable():
+    if executor == Executor.DJANGO or not _is_predictable():
         with loading:
             call_command(
                 "migrate",

@@ -68,9 +68,10 @@ from threading import Event
 from django.db import Error, connections, transaction
 from appdb_router.exceptions import MoveError
 from appdb_router.models import MovedChunk, MovedTableState
+from appdb_router.services.connecting import separate_connection
 from appdb_router.services.moving import (
-    columns, copying, fitting, keys, kinds, parts, raw_copying, rows, sequences, settling, staying,
-    suiting, tables)
+    columns, copying, fitting, keys, kinds, parts, raw_copying, reading_ahead, rows,
+    sequences, settling, staying, suiting, tables)
 from fleet.models import *
 from tests.support.moved_rows import fresh, make_tables, move_rows, opened, run, value
 

@@ -70,18 +70,113 @@ def test_a_connection_that_is_lost(on_postgres: Fleet) -> None:
     lines = on_postgres.run(
         FILL
         + """
-pid = value(source, "SELECT pg_backend_pid()")
+reading_ahead._ROOM = 1
+others = ("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+          f" WHERE datname = '{source.settings_dict['NAME']}'")
 try:
-    copy(report=lambda copied: value(target, f"SELECT pg_terminate_backend({pid})"))
+    copy(report=lambda copied: value(target, others))
 except Error as error:
-    print(settling.is_about_server(error), MovedChunk.objects.using("fleet").count())
+    print(settling.is_about_server(error), 0 < MovedChunk.objects.using("fleet").count() < 10)
 source.close()
 copy()
 print(value(target, "SELECT count(*) FROM fleet_car"))
 """
     )
 
-    assert lines == ["True 1", "95"]
+    assert lines == ["True True", "95"]
+
+
+def test_nothing_is_read_any_more_when_the_copy_has_ended(on_postgres: Fleet) -> None:
+    """Whether it ends while a block waits to be taken, or between two chunks."""
+    lines = on_postgres.run(
+        FILL
+        + """
+import threading, time
+run(source, "INSERT INTO fleet_line (text) SELECT repeat('x', 100000) FROM generate_series(1, 50)")
+reading_ahead._ROOM, reading_ahead._PAUSE = 1, 0.05
+class Full(Exception):
+    pass
+def fill(copied):
+    time.sleep(0.3)
+    raise Full
+for name, rows in (("Line", 50), ("Line", 10000), ("Car", 10)):
+    try:
+        copy(name, report=fill, chunk_rows=rows)
+    except Full:
+        print(threading.active_count(), value(target, "SELECT count(*) FROM pg_stat_activity"
+              f" WHERE datname = '{source.settings_dict['NAME']}'"))
+"""
+    )
+
+    assert lines == ["1 1", "1 1", "1 1"]
+
+
+def test_chunks_are_read_back_while_others_are_copied(on_postgres: Fleet) -> None:
+    lines = on_postgres.run(
+        FILL
+        + """
+from appdb_router.services.moving import digests, reading_back
+
+EMPTY = ("TRUNCATE fleet_car, fleet_line CASCADE; TRUNCATE appdb_router_moved_chunk;"
+         "TRUNCATE appdb_router_moved_table")
+def read(name="Car", before=EMPTY, report=lambda copied: None, change=lambda reading: None,
+         **options):
+    run(target, before)
+    with reading_back.reading_back(source, target) as reading:
+        options = copying.CopyOptions(**{"chunk_rows": 40, "digest": True, **options})
+        copying.copy_table(found[name], source, target, "token", options, reading=reading,
+                           report=report, stop=Event())
+        known = dict(reading.verified())
+        change(reading)
+        verified = reading.verified()
+    unlike = digests.compare_digests([found[name]], source, target, "token", verified=verified)
+    print(*(sorted(numbers) for numbers in known.values()), unlike)
+
+read()
+read("Line")
+read(digest=False)
+read(change=lambda reading: reading.forget({"fleet_car"}))
+print("What is verified is not read again,")
+read(change=lambda reading: run(target, "UPDATE fleet_car SET name = 'x' WHERE id = 50"))
+print("but counted, and then all is.")
+read(change=lambda reading: run(target, "UPDATE fleet_car SET name = 'x' WHERE id = 50;"
+                                        "INSERT INTO fleet_car (id, name) VALUES (5000, 'x')"))
+print("Rows may be elsewhere.")
+run(target, EMPTY)
+run(target, "INSERT INTO fleet_car (id, name) SELECT n, 'x' FROM generate_series(1, 2000) n;"
+            "DELETE FROM fleet_car WHERE id < 2000")
+run(target, "VACUUM fleet_car")
+read(before="DELETE FROM fleet_car")
+print("The session may be lost.")
+run(target, EMPTY)
+read(report=lambda copied: run(target, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+     " WHERE datname = current_database() AND pid <> pg_backend_pid()"), chunk_rows=10)
+print("Nobody may wait for it.")
+with reading_back.reading_back(source, target) as reading:
+    run(source, "TRUNCATE fleet_line; INSERT INTO fleet_line (text)"
+                " SELECT repeat('x', 1000) FROM generate_series(1, 100000)")
+    run(target, EMPTY)
+    copying.copy_table(found["Line"], source, target, "token", copying.CopyOptions(digest=True),
+                       reading=reading, report=lambda copied: None, stop=Event())
+"""
+    )
+
+    [*known, _, lost, last] = lines
+    everything = "{'fleet_car': [(None, ('40',)), (('40',), ('80',)), (('80',), None)]}"
+    assert known == [
+        "[0, 1, 2] {}",
+        "[0, 1, 2, 3, 4, 5] {}",
+        everything,
+        "[0, 1, 2] {}",
+        "What is verified is not read again,",
+        "[0, 1, 2] {}",
+        "but counted, and then all is.",
+        "[0, 1, 2] {'fleet_car': [(('40',), ('80',)), (('80',), None)]}",
+        "Rows may be elsewhere.",
+        "{}",
+    ]
+    assert lost.endswith("{}")
+    assert last == "Nobody may wait for it."
 
 
 def test_a_copy_that_is_slowed_down(on_postgres: Fleet) -> None:
@@ -195,10 +290,16 @@ def test_the_rows_that_policies_hide_are_not_left_out(
         + """
 run(source, "GRANT SELECT ON fleet_car TO {role}; ALTER TABLE fleet_car ENABLE ROW LEVEL SECURITY;"
             "CREATE POLICY few ON fleet_car USING (id < 3); SET ROLE {role}")
+# The rows are read in another session.
+database = source.ops.quote_name(source.settings_dict["NAME"])
+with separate_connection("default") as owner:
+    run(owner, f"ALTER ROLE CURRENT_USER IN DATABASE {database} SET role = {role}")
 try:
     copy()
 except MoveError as error:
     print(error)
+with separate_connection("default") as owner:
+    run(owner, f"RESET ROLE; ALTER ROLE CURRENT_USER IN DATABASE {database} RESET role")
 run(source, "RESET ROLE; REVOKE ALL ON fleet_car FROM {role}; DROP POLICY few ON fleet_car;"
             "ALTER TABLE fleet_car DISABLE ROW LEVEL SECURITY")
 """.replace("{role}", name)

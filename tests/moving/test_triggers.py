@@ -423,7 +423,7 @@ def _():
             writer.set_autocommit(False)
             run(writer, "INSERT INTO shop_item (id, size) VALUES (1, 1)")
             try:
-                refuse_writes([item], connection, "shop", TOKEN, "because", patience=0.1)
+                refuse_writes([item], connection, "shop", TOKEN, "because", lock_wait=0.1)
             except Error as error:
                 return error.args[0], rows(connection, "SELECT @@lock_wait_timeout")[0][0] > 1
             finally:
@@ -528,7 +528,7 @@ def _():
             run(writer, "UPDATE shop_item SET size = 2")
             with one() as connection:
                 try:
-                    stop_capturing([item], connection, "shop", lock_wait=0.05, patience=0.3)
+                    stop_capturing([item], connection, "shop", lock_wait=0.05)
                 except Error as error:
                     return str(error.__cause__).splitlines()[0]
 """,

@@ -8,15 +8,13 @@ from typing import TypeVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ...exceptions import MoveError
+from .patience import stopped
 from .server_side import ServerSide, comparable
 from .tables import MovedTable
 from .totals import ClientSide, Side
 
 Answer = TypeVar("Answer")
 
-# The exit code of what was interrupted.
-_STOPPED = 130
 # Seconds after which a wish to stop is noticed.
 _PAUSE = 0.2
 
@@ -58,7 +56,7 @@ class BothSides:
                 for side in sides:
                     side.cancel()
         if self._stop.is_set():
-            raise MoveError("The comparison was stopped before its end.", _STOPPED)
+            raise stopped("The comparison was stopped before its end.")
         if failed:
             raise failed
         return futures[0].result(), futures[1].result()

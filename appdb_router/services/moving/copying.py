@@ -3,28 +3,28 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from threading import Event
 from typing import Any
 
 from django.db import Error, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ...exceptions import MoveError
 from ...models import MovedChunk, MovedTableState
 from ..weighing import weigh
-from .keys import Key, next_boundary, quoted
+from .keys import Key, quoted
 from .kinds import VALUE_ERRORS
 from .passing import passing
-from .raw_copying import Carried, carry
+from .patience import stopped
+from .raw_copying import Carried, carry, receive
+from .reading_ahead import ReadingAhead, SentChunk, bounds
+from .reading_back import ReadingBack, WrittenChunk
 from .rows import read_rows, write_rows
 from .settling import is_about_server, refusal, settle
 from .tables import MovedTable
 
 __all__ = ["Copied"]
-
-# The exit code of what was interrupted.
-STOPPED = 130
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,12 @@ def copy_table(
     *,
     report: Callable[[Copied], None],
     stop: Event,
+    reading: ReadingBack | None = None,
 ) -> None:
     """Copy what is not yet copied, and write each chunk down in the transaction that writes it.
 
     A table without a key is one chunk. Nothing is deleted at the taker; ``report`` is called
-    for each chunk.
+    for each chunk, and ``reading`` gets those with a digest to read back.
     Raises ``MoveError`` when ``stop`` is set (between two chunks), and for what the taker refuses.
     """
     for connection in (giver, taker):
@@ -108,26 +109,32 @@ def copy_table(
         return
     total = rows_and_bytes(table, giver)[0]
     throttle = Throttle(options.rate_limit, stop)
-    with _explained(table):
-        for number, lower, upper in _chunks(table, giver, taker, token, options.chunk_rows):
+    with _explained(table), _chunks(table, giver, taker, token, options, throttle) as chunks:
+        behind = reading.blocks_of(table) if reading else 0
+        for chunk in chunks:
             if stop.is_set():
-                raise MoveError(f"Stopped while {table.name!r} was copied.", STOPPED)
+                raise stopped(f"Stopped while {table.name!r} was copied.")
             with transaction.atomic(using=taker.alias), passing(taker, token):
-                _set_commit(taker, is_synchronous=upper is None)
-                carried = _carry(table, giver, taker, lower, upper, options, throttle)
+                _set_commit(taker, is_synchronous=chunk.upper is None)
+                carried = chunk.carry()
                 MovedChunk.objects.using(taker.alias).create(
                     token=token,
                     table=table.name,
-                    number=number,
-                    lower=lower,
-                    upper=upper,
+                    number=chunk.number,
+                    lower=chunk.lower,
+                    upper=chunk.upper,
                     rows=carried.rows,
                     bytes=carried.bytes,
                     digest=carried.digest,
                 )
-                if upper is None:
+                if chunk.upper is None:
                     state.is_copied = True
                     state.save(using=taker.alias, update_fields=["is_copied"])
+            if reading and carried.digest:
+                # The last block of before may have had room.
+                first, behind = max(0, behind - 1), reading.blocks_of(table)
+                place = (chunk.number, chunk.lower, chunk.upper)
+                reading.begin(WrittenChunk(table, *place, carried.digest, (first, behind)))
             report(Copied(table.name, carried.rows, carried.bytes, total))
 
 
@@ -145,7 +152,11 @@ def copy_whole(
         [name] = quoted(taker, [table.name])
         with taker.cursor() as cursor:
             cursor.execute(f"DELETE FROM {name}")  # noqa: S608
-        carried = _carry(table, giver, taker, None, None, CopyOptions(), Throttle(None, Event()))
+        if giver.vendor == taker.vendor == "postgresql":
+            carried = carry(table, giver, taker)
+        else:
+            throttle = Throttle(None, Event())
+            carried = _carry_rows(table, giver, taker, None, None, throttle)
         MovedTableState.objects.using(taker.alias).update_or_create(
             token=token,
             table=table.name,
@@ -161,23 +172,72 @@ def rows_and_bytes(table: MovedTable, giver: BaseDatabaseWrapper) -> tuple[int, 
     return size.rows or 0, size.bytes
 
 
+@dataclass(frozen=True)
+class _Chunk:
+    """Rows to be copied at once; ``carry`` reads and writes them."""
+
+    number: int
+    lower: Key | None
+    upper: Key | None
+    carry: Callable[[], Carried]
+
+
+@contextmanager
 def _chunks(
     table: MovedTable,
     giver: BaseDatabaseWrapper,
     taker: BaseDatabaseWrapper,
     token: str,
-    rows: int,
-) -> Iterator[tuple[int, Key | None, Key | None]]:
-    """Yield the number and the bounds of each chunk that is not there; the last has no upper."""
-    chunks = MovedChunk.objects.using(taker.alias).filter(token=token, table=table.name)
-    last = chunks.order_by("-number").first()
+    options: CopyOptions,
+    throttle: Throttle,
+) -> Iterator[Iterator[_Chunk]]:
+    """Give the chunks that are not there yet, each to be copied before the next is taken."""
+    there = MovedChunk.objects.using(taker.alias).filter(token=token, table=table.name)
+    last = there.order_by("-number").first()
     number, lower = (last.number + 1, tuple(last.upper)) if last else (0, None)
-    while True:
-        upper = next_boundary(table, giver, lower, rows) if table.key else None
-        yield number, lower, upper
-        if upper is None:
-            return
-        number, lower = number + 1, upper
+    if giver.vendor == taker.vendor == "postgresql":
+        with ReadingAhead(
+            table,
+            giver,
+            taker,
+            number=number,
+            lower=lower,
+            rows=options.chunk_rows,
+            digest=options.digest,
+        ) as ahead:
+            yield (
+                _Chunk(
+                    sent.number,
+                    sent.lower,
+                    sent.upper,
+                    partial(_carry_on, ahead, sent, taker, throttle),
+                )
+                for sent in ahead.chunks()
+            )
+        return
+    yield (
+        _Chunk(*place, partial(_carry_rows, table, giver, taker, *place[1:], throttle))
+        for place in bounds(table, giver, number, lower, options.chunk_rows)
+    )
+
+
+def _carry_on(
+    ahead: ReadingAhead, sent: SentChunk, taker: BaseDatabaseWrapper, throttle: Throttle
+) -> Carried:
+    carried = receive(taker, ahead.receiving, sent.blocks(), spend=throttle.spend)
+    return replace(carried, digest=sent.digest)
+
+
+def _carry_rows(
+    table: MovedTable,
+    giver: BaseDatabaseWrapper,
+    taker: BaseDatabaseWrapper,
+    lower: Key | None,
+    upper: Key | None,
+    throttle: Throttle,
+) -> Carried:
+    rows = _Counted(read_rows(table, giver, lower=lower, upper=upper), throttle)
+    return Carried(write_rows(table, taker, rows), rows.bytes)
 
 
 def _set_commit(taker: BaseDatabaseWrapper, *, is_synchronous: bool) -> None:
@@ -189,22 +249,6 @@ def _set_commit(taker: BaseDatabaseWrapper, *, is_synchronous: bool) -> None:
     if taker.vendor == "postgresql" and not is_synchronous:
         with taker.cursor() as cursor:
             cursor.execute("SET LOCAL synchronous_commit = off")
-
-
-def _carry(
-    table: MovedTable,
-    giver: BaseDatabaseWrapper,
-    taker: BaseDatabaseWrapper,
-    lower: Key | None,
-    upper: Key | None,
-    options: CopyOptions,
-    throttle: Throttle,
-) -> Carried:
-    if giver.vendor == taker.vendor == "postgresql":
-        digest = options.digest
-        return carry(table, giver, taker, lower, upper, digest=digest, spend=throttle.spend)
-    rows = _Counted(read_rows(table, giver, lower=lower, upper=upper), throttle)
-    return Carried(write_rows(table, taker, rows), rows.bytes)
 
 
 @contextmanager

@@ -125,8 +125,15 @@ def settle(run: Run) -> None:
 
 
 def _first_look(run: Run) -> Iterator[Difference]:
-    if run.options.verify is Verification.STREAM and not run.journal.is_flipped:
-        ranges = compare_digests(run.keyed, run.giver, run.taker, run.token, stop=run.stop)
+    if run.options.verify == Verification.STREAM and not run.journal.is_flipped:
+        ranges = compare_digests(
+            run.keyed,
+            run.giver,
+            run.taker,
+            run.token,
+            verified=run.reading.verified() if run.reading else {},
+            stop=run.stop,
+        )
         yield from _compare(run, ranges)
     else:
         yield from _compare(run, None)
@@ -180,6 +187,8 @@ def _as_differences(found: Mapping[str, set[Key]]) -> Iterator[Difference]:
 
 def _note(run: Run, done: Drained) -> None:
     """Note what is to be compared once more."""
+    if run.reading:
+        run.reading.forget({*done.keys, *done.whole})
     for table, keys in done.keys.items():
         run.suspect(table, keys)
     # TRUNCATE: nobody knows which keys there were.

@@ -4,7 +4,8 @@ Each step may be done again: a process that was killed is followed by one that b
 step, and finds most of it done.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -18,6 +19,7 @@ from .following import catch_up, follow_all, follow_whole, settle, shorten, veri
 from .journal import TARGET, Phase
 from .listening import keep_up, listen, opened_slot, stop_listening
 from .parts import disable_triggers, enable_triggers, put_parts_back, take_parts_away
+from .reading_back import reading_back
 from .running import Run
 from .sequences import set_sequences
 from .staying import drop_staying_constraints, staying_constraints
@@ -32,7 +34,7 @@ def move_forward(run: Run) -> None:
     """
     if run.options.is_late:
         _bar(run)
-    with opened_slot(run):
+    with opened_slot(run), _reading_back(run):
         if run.options.offline:
             _close(run)
         else:
@@ -44,6 +46,17 @@ def move_forward(run: Run) -> None:
         verify(run)
         _change_over(run)
     finish_forward(run)
+
+
+@contextmanager
+def _reading_back(run: Run) -> Iterator[None]:
+    """Have the chunks read back in this block, if that is how they are verified."""
+    if not run.copying.digest:
+        yield
+        return
+    with reading_back(run.databases.source, run.databases.target) as run.reading:
+        yield
+    run.reading = None
 
 
 def finish_forward(run: Run) -> None:
@@ -94,6 +107,7 @@ def _copy(run: Run) -> None:
             run.copying,
             report=_counted(run, table),
             stop=run.stop,
+            reading=run.reading,
         )
 
 

@@ -69,9 +69,10 @@ def put_parts_back(
         if part["kind"] != TRIGGER and not _exists(taker, part):
             _make(taker, part)
             report(part["of"], part["name"])
-    with taker.cursor() as cursor:
-        for name in quoted(taker, wanted):
-            cursor.execute(f"ANALYZE {name}")
+    if not only_keys:
+        with taker.cursor() as cursor:
+            for name in quoted(taker, wanted):
+                cursor.execute(f"ANALYZE {name}")
 
 
 def disable_triggers(

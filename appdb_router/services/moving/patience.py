@@ -81,9 +81,9 @@ def turn_after(seconds: float, turn: float, total: float) -> float:
     return turn if seconds < total / 2 else max(turn, _LONG_TURN)
 
 
-def stopped() -> MoveError:
-    """Return the error of a move that was told to stop."""
-    return MoveError("Stopped. Go on with --resume.", exit_code=130)
+def stopped(message: str = "Stopped. Go on with --resume.") -> MoveError:
+    """Return the error of what was told to stop."""
+    return MoveError(message, exit_code=130)
 
 
 def is_lock_failure(error: BaseException) -> bool:

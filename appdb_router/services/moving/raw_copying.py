@@ -1,7 +1,6 @@
 """Copying rows between two PostgreSQL servers as they are: blocks of COPY, handed on unread."""
 
-import hashlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from selectors import EVENT_READ, BaseSelector, DefaultSelector
@@ -10,7 +9,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .columns import stored_table
-from .keys import Condition, Key, between, quoted
+from .keys import Condition, between, quoted
 from .remembering import remembered
 from .settling import driver_of
 from .tables import MovedTable
@@ -28,42 +27,37 @@ class Carried:
     digest: str = ""
 
 
-def carry(
-    table: MovedTable,
-    giver: BaseDatabaseWrapper,
-    taker: BaseDatabaseWrapper,
-    lower: Key | None,
-    upper: Key | None,
-    *,
-    digest: bool = False,
-    spend: Callable[[int], None],
-) -> Carried:
-    """Copy the rows behind ``lower`` up to ``upper``; ``spend`` is told the bytes of each block."""
-    sending, receiving = copy_statements(table, giver, taker, between(table, giver, lower, upper))
-    return transfer(giver, taker, sending, receiving, digest=digest, spend=spend)
+def carry(table: MovedTable, giver: BaseDatabaseWrapper, taker: BaseDatabaseWrapper) -> Carried:
+    """Copy all rows, in the transaction that is open at the giver."""
+    return transfer(
+        giver, taker, *copy_statements(table, giver, taker, between(table, giver, None, None))
+    )
 
 
 def transfer(
-    giver: BaseDatabaseWrapper,
-    taker: BaseDatabaseWrapper,
-    sending: str,
-    receiving: str,
-    *,
-    digest: bool = False,
-    spend: Callable[[int], None] = lambda _: None,
+    giver: BaseDatabaseWrapper, taker: BaseDatabaseWrapper, sending: str, receiving: str
 ) -> Carried:
     """Hand what the statement ``sending`` of the giver sends to ``receiving`` of the taker."""
-    summed = hashlib.sha256()
+    with closing(stream(giver, sending)) as blocks:
+        return receive(taker, receiving, blocks)
+
+
+def receive(
+    taker: BaseDatabaseWrapper,
+    statement: str,
+    blocks: Iterable[bytes],
+    *,
+    spend: Callable[[int], None] = lambda _: None,
+) -> Carried:
+    """Write ``blocks`` with ``statement``, a ``COPY … FROM STDIN``; ``spend`` is told of each."""
     size = 0
     with taker.cursor() as cursor, taker.wrap_database_errors:
-        with cursor.cursor.copy(receiving) as copy, closing(stream(giver, sending)) as blocks:
+        with cursor.cursor.copy(statement) as copy:
             for block in blocks:
                 copy.write(block)
                 size += len(block)
-                if digest:
-                    summed.update(block)
                 spend(len(block))
-        return Carried(cursor.cursor.rowcount, size, summed.hexdigest() if digest else "")
+        return Carried(cursor.cursor.rowcount, size)
 
 
 def copy_statements(
@@ -72,19 +66,22 @@ def copy_statements(
     taker: BaseDatabaseWrapper,
     condition: Condition,
     into: str | None = None,
+    *,
+    is_ordered: bool = True,
 ) -> tuple[str, str]:
     """Return the statements that send the rows of ``condition`` and receive them, by name.
 
     ``into`` is a table of the taker with the same columns, if it is not that of the same name. The
     same rows give the same bytes on both sides, if both sessions are settled: in binary form
-    wherever that means the same on every server, otherwise as text.
+    wherever that means the same on every server, otherwise as text. They come in the order of the
+    key, or as they are in the table unless ``is_ordered``.
     """
     form = "binary" if _is_plain(table, giver) and _is_plain(table, taker) else "text"
     [name] = quoted(giver, [table.name])
     names = ", ".join(quoted(giver, table.columns))
     order = ", ".join(quoted(giver, table.key, name))
     query = f"SELECT {names} FROM {name} WHERE {filled(giver, condition)}"  # noqa: S608
-    if order:
+    if order and is_ordered:
         query += f" ORDER BY {order}"
     return (
         f"COPY ({query}) TO STDOUT (FORMAT {form})",

@@ -15,6 +15,7 @@ from .decoding import Slot
 from .journal import SOURCE, TARGET, Journal, Phase
 from .keys import Key
 from .patience import turn_after, with_patience
+from .reading_back import ReadingBack
 from .tables import MovedTable
 from .triggers import are_refused, refuse_writes
 
@@ -95,6 +96,7 @@ class Run:
     pending: dict[str, set[Key]] = field(default_factory=dict)
     pending_tables: set[str] = field(default_factory=set)
     slot: Slot | None = None
+    reading: ReadingBack | None = None
     waiting_since: float | None = None
 
     @property
@@ -120,7 +122,7 @@ class Run:
     @property
     def copying(self) -> CopyOptions:
         """The options of the copy."""
-        digest = self.options.verify is Verification.STREAM
+        digest = self.options.verify == Verification.STREAM
         return CopyOptions(self.options.chunk_rows, self.options.rate_limit, digest)
 
     @property
@@ -157,12 +159,7 @@ class Run:
         """
         self.retry(
             lambda: change(
-                self.tables,
-                connection,
-                self.label,
-                *arguments,
-                lock_wait=self.lock_wait,
-                patience=0,
+                self.tables, connection, self.label, *arguments, lock_wait=self.lock_wait
             ),
             connection,
             what,

@@ -10,7 +10,7 @@ from .remembering import remembered
 from .tables import MovedTable
 
 _TYPES = """
-    SELECT attname, format_type(atttypid, NULL) FROM pg_attribute
+    SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
     WHERE attrelid = to_regclass(%s) AND attname = ANY(%s)
 """
 

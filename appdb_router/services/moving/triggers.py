@@ -4,10 +4,7 @@ The triggers stay when the process ends, and act on raw SQL and on other program
 """
 
 from collections.abc import Callable, Iterable
-from functools import partial
-from time import monotonic, sleep
 
-from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .mysql_triggers import MySQLTriggers
@@ -17,9 +14,6 @@ from .tables import MovedTable
 
 # Seconds that a statement waits for open transactions; writers who come later wait behind it.
 LOCK_WAIT = 0.1
-# Seconds for which it is tried again, and between two tries.
-PATIENCE = 30
-_PAUSE = 0.2
 
 _Triggers = PostgresTriggers | MySQLTriggers | SQLiteTriggers
 
@@ -28,8 +22,6 @@ _TRIGGERS: dict[str, Callable[[BaseDatabaseWrapper, float], _Triggers]] = {
     "mysql": MySQLTriggers,
     "sqlite": SQLiteTriggers,
 }
-# Waited for too long: PostgreSQL's, and MySQL's. SQLite waits as long as its connection may.
-_LOCKED = ("55P03", 1205)
 
 
 def capture_changes(
@@ -39,26 +31,20 @@ def capture_changes(
     token: str,
     *,
     lock_wait: float = LOCK_WAIT,
-    patience: float = PATIENCE,
 ) -> None:
     """Let every write to ``tables`` add the keys of its rows to the queue of ``label``.
 
     The writer's transaction adds them, so they are there if and only if the write is. Tables
     without a key are left out. What is there already stays as it is, so it can be done again; the
     tables get their triggers one after the other. For ``lock_wait`` seconds it waits for open
-    transactions that wrote to a table, and for ``patience`` seconds it tries again, unless it is
-    inside of a transaction.
+    transactions that wrote to a table.
 
     Raises ``OperationalError`` if that was not long enough, and ``MoveError`` if the server does
     not let the user make triggers.
     """
     triggers = _triggers(connection, lock_wait)
     for table in tables:
-        _try(
-            partial(triggers.capture, table, label, token),
-            connection,
-            patience,
-        )
+        triggers.capture(table, label, token)
 
 
 def stop_capturing(
@@ -67,10 +53,11 @@ def stop_capturing(
     label: str,
     *,
     lock_wait: float = LOCK_WAIT,
-    patience: float = PATIENCE,
 ) -> None:
     """Drop what ``capture_changes()`` made; tables and triggers that are gone are no error."""
-    _drop("capture", tables, connection, label, lock_wait, patience)
+    triggers = _triggers(connection, lock_wait)
+    for table in tables:
+        triggers.drop("capture", table, label)
 
 
 def refuse_writes(
@@ -81,7 +68,6 @@ def refuse_writes(
     reason: str,
     *,
     lock_wait: float = LOCK_WAIT,
-    patience: float = PATIENCE,
 ) -> None:
     """Let every write to ``tables`` fail with ``reason``, for whoever tries.
 
@@ -91,11 +77,7 @@ def refuse_writes(
     """
     triggers = _triggers(connection, lock_wait)
     for table in tables:
-        _try(
-            partial(triggers.refuse, table, label, token, reason),
-            connection,
-            patience,
-        )
+        triggers.refuse(table, label, token, reason)
 
 
 def accept_writes(
@@ -104,10 +86,11 @@ def accept_writes(
     label: str,
     *,
     lock_wait: float = LOCK_WAIT,
-    patience: float = PATIENCE,
 ) -> None:
     """Drop what ``refuse_writes()`` made; tables and triggers that are gone are no error."""
-    _drop("refuse", tables, connection, label, lock_wait, patience)
+    triggers = _triggers(connection, lock_wait)
+    for table in tables:
+        triggers.drop("refuse", table, label)
 
 
 def are_refused(tables: Iterable[MovedTable], connection: BaseDatabaseWrapper, label: str) -> bool:
@@ -131,34 +114,3 @@ def lock_for_writing(
 
 def _triggers(connection: BaseDatabaseWrapper, lock_wait: float) -> _Triggers:
     return _TRIGGERS[connection.vendor](connection, lock_wait)
-
-
-def _drop(
-    purpose: str,
-    tables: Iterable[MovedTable],
-    connection: BaseDatabaseWrapper,
-    label: str,
-    lock_wait: float,
-    patience: float,
-) -> None:
-    triggers = _triggers(connection, lock_wait)
-    for table in tables:
-        _try(
-            partial(triggers.drop, purpose, table, label),
-            connection,
-            patience,
-        )
-
-
-def _try(step: Callable[[], None], connection: BaseDatabaseWrapper, patience: float) -> None:
-    """Take ``step``, again and again as long as others hold a lock that it needs."""
-    deadline = monotonic() + patience
-    while True:
-        try:
-            return step()
-        except OperationalError as error:
-            code = getattr(error.__cause__, "sqlstate", None) or next(iter(error.args), None)
-            # A transaction that failed is the caller's to begin again.
-            if connection.in_atomic_block or code not in _LOCKED or monotonic() > deadline:
-                raise
-        sleep(_PAUSE)

@@ -1,0 +1,130 @@
+"""Reading chunks back while the next are copied, in a session and a thread of its own.
+
+There is no key yet to find them by. But each was appended to the table, so its rows are in the last
+blocks of it, in the order in which they came. Where that does not hold, the digests differ, and the
+chunk is read once more when its table is complete.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Event, Thread
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from ..connecting import separate_connection
+from .digests import digest_of
+from .keys import Condition, Key, between, quoted
+from .settling import settle
+from .tables import MovedTable
+
+# The first that finds rows by their blocks without reading the whole table.
+_FIRST_VERSION = 14_00_00
+# Seconds to wait for a server that does not even end a statement when it is told to.
+_FAREWELL = 10
+
+_BLOCKS = """
+    SELECT pg_relation_size(to_regclass(%s)) / current_setting('block_size')::int
+"""
+
+
+@dataclass(frozen=True)
+class WrittenChunk:
+    """A chunk that is there now, and the blocks of its table that may have its rows."""
+
+    table: MovedTable
+    number: int
+    lower: Key | None
+    upper: Key | None
+    digest: str
+    blocks: tuple[int, int]
+
+
+class ReadingBack:
+    """Reads back what was written to ``taker``, and keeps which chunks are as they were sent."""
+
+    def __init__(self, giver: BaseDatabaseWrapper, taker: BaseDatabaseWrapper) -> None:
+        self._giver, self._taker = giver, taker
+        self._todo: SimpleQueue[WrittenChunk | None] = SimpleQueue()
+        self._is_left = Event()
+        self._reader: BaseDatabaseWrapper | None = None
+        self._thread = Thread(target=self._run, daemon=True)
+        self._verified: dict[str, set[int]] = defaultdict(set)
+        self._changed: set[str] = set()
+
+    def blocks_of(self, table: MovedTable) -> int:
+        """Return how many blocks ``table`` has."""
+        with self._taker.cursor() as cursor:
+            cursor.execute(_BLOCKS, quoted(self._taker, [table.name]))
+            return int(cursor.fetchone()[0])
+
+    def begin(self, chunk: WrittenChunk) -> None:
+        """Have ``chunk`` read back, which has been committed."""
+        if self._thread.ident is None:
+            self._thread.start()
+        self._todo.put(chunk)
+
+    def forget(self, tables: Collection[str]) -> None:
+        """Take no chunk of ``tables`` for verified, of which rows were replaced since."""
+        self._changed.update(tables)
+
+    def verified(self) -> Mapping[str, Collection[int]]:
+        """Return the numbers of the chunks that are as they were sent, by table; wait for them."""
+        if self._thread.ident is not None:
+            self._todo.put(None)
+            self._thread.join()
+        return {name: found for name, found in self._verified.items() if name not in self._changed}
+
+    def leave(self) -> None:
+        """Read no more."""
+        self._is_left.set()
+        self._todo.put(None)
+        if self._thread.is_alive() and self._reader is not None:
+            # The thread may have gone on, or be gone, in this moment.
+            with suppress(Exception):
+                self._reader.connection.cancel()
+            self._thread.join(_FAREWELL)
+
+    def _run(self) -> None:
+        # Whatever is wrong shows when the rest is read.
+        with (
+            suppress(Exception),
+            separate_connection(self._taker.alias, direct=True) as self._reader,
+        ):
+            settle(self._reader)
+            while (chunk := self._todo.get()) is not None and not self._is_left.is_set():
+                condition = _within(chunk, self._reader)
+                table = chunk.table
+                found = digest_of(table, self._giver, self._reader, condition, is_ordered=False)
+                if found == chunk.digest:
+                    self._verified[table.name].add(chunk.number)
+
+
+@contextmanager
+def reading_back(
+    giver: BaseDatabaseWrapper, taker: BaseDatabaseWrapper
+) -> Iterator[ReadingBack | None]:
+    """Give what reads back in this block, if the two servers are such that it can."""
+    if not giver.vendor == taker.vendor == "postgresql" or _version(taker) < _FIRST_VERSION:
+        yield None
+        return
+    reading = ReadingBack(giver, taker)
+    try:
+        yield reading
+    finally:
+        reading.leave()
+
+
+def _within(chunk: WrittenChunk, reader: BaseDatabaseWrapper) -> Condition:
+    condition, parameters = between(chunk.table, reader, chunk.lower, chunk.upper)
+    first, behind = chunk.blocks
+    where = f"ctid >= '({first:d},0)' AND ctid < '({behind:d},0)' AND {condition}"
+    return where, parameters
+
+
+def _version(connection: BaseDatabaseWrapper) -> int:
+    connection.ensure_connection()
+    version: int = connection.pg_version  # type: ignore[attr-defined]
+    return version
