@@ -29,7 +29,7 @@ __all__ = ["MovePlan", "PlannedTable"]
 # Bytes a second, indexes and verification included, of a move between two servers on one disk.
 _USUAL_RATE = 30_000_000
 # The move's own sessions, those of its look-ups included.
-_SESSIONS = 4
+_SESSIONS = 5
 
 # Making triggers and taking constraints away is the owner's; so is a role that may be the owner.
 _NOT_OWNED = """

@@ -149,7 +149,7 @@ def test_a_server_with_few_connections_left(
             plan = project.manage(*MOVE, "--plan", check=False).stdout
     finally:
         server.drop(name)
-    assert "The server of 'driver' has 1 connections left, and a move needs 4." in plan
+    assert "The server of 'driver' has 1 connections left, and a move needs 5." in plan
 
 
 def test_a_table_without_a_key_is_copied_at_the_change(live: Live) -> None:
