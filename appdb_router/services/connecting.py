@@ -1,8 +1,9 @@
 """Connections outside of Django's own, for looking at a database and for administering it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -40,15 +41,20 @@ def vendor_of(alias: str) -> str | None:
 
 @contextmanager
 def separate_connection(
-    alias: str, *, direct: bool = False, name: str | None = None, timeout: int | None = None
+    alias: str,
+    *,
+    direct: bool = False,
+    name: str | None = None,
+    timeout: int | None = None,
+    usual: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> Iterator[BaseDatabaseWrapper]:
     """Give a connection to the server of ``alias`` that nobody else uses, and close it.
 
     It comes from no pool, so that it neither waits for one nor fills it; with ``direct`` it takes
     the direct URL, if there is one. ``name`` is the database to connect to instead of that of
     ``alias``, and then the connection has no alias, as those that Django makes for this purpose;
-    ``timeout`` bounds connecting, in seconds, where the driver can. The connection is opened at its
-    first use.
+    ``timeout`` bounds connecting, in seconds, where the driver can; ``usual`` are options by vendor
+    where the settings have no others. The connection is opened at its first use.
     """
     # Kept open however long it is idle: what a session holds must not be lost in between.
     config = {**setting_of(alias, direct=direct), "AUTOCOMMIT": True, "CONN_MAX_AGE": None}
@@ -59,6 +65,7 @@ def separate_connection(
     if timeout is not None and "connect_timeout" in options:
         options["connect_timeout"] = min(timeout, int(options["connect_timeout"]))
     wrapper = load_backend(config["ENGINE"]).DatabaseWrapper
+    config["OPTIONS"] = {**usual.get(wrapper.vendor, {}), **options}
     # By name: PostGIS looks for it among the keyword arguments.
     connection = wrapper(config, alias=alias if name is None else NO_DB_ALIAS)
     connection.connect = partial(_connect, connection, has_alias=name is None)

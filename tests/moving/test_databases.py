@@ -57,6 +57,48 @@ with opened_databases("default", "driver") as databases:
     }
 
 
+def test_a_silent_network_is_noticed_on_both_sides(
+    project: Project, postgres: Server, database_name: Callable[[str], str]
+) -> None:
+    """A move does not wait for hours, and neither does the server keep its locks for so long."""
+    project.app("driver")
+    for label in ("", "DRIVER_"):
+        name = database_name(label.lower() or "default")
+        postgres.execute(f"CREATE DATABASE {name}")
+        project.env[f"{label}DATABASE_URL"] = postgres.url(name)
+    project.env["DRIVER_DATABASE_URL"] += "?tcp_user_timeout=7000"
+
+    facts = ask(
+        project,
+        """
+import os
+import socket
+from appdb_router.services.moving.databases import opened_databases
+
+NAMES = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+
+def of_server(connection):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT string_agg(setting, ' ' ORDER BY name) FROM pg_settings"
+                       " WHERE name ~ '^tcp_'")
+        return cursor.fetchone()[0]
+
+def of_client(connection):
+    with socket.socket(fileno=os.dup(connection.connection.pgconn.socket)) as found:
+        return [found.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in NAMES]
+
+@fact("both")
+def _():
+    with opened_databases("default", "driver") as found:
+        return [[of_server(item), of_client(item)] for item in (found.source, found.target)]
+""",
+    )
+
+    [source, target] = facts["both"]
+    assert source == ["4 10 5 30000", [10, 5, 4, 30000]]
+    assert target == ["4 10 5 30000", [10, 5, 4, 7000]]
+
+
 def test_what_is_no_two_databases(project: Project) -> None:
     project.app("driver")
     program = """

@@ -12,9 +12,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from ...exceptions import MoveError
 from ..asking import TIMEOUT
 from ..catalogs import identity
-from ..connecting import describe_error, separate_connection, standing_in
+from ..connecting import describe_error, standing_in
 from ..poolers import refuse_transaction_pooler
 from ..probing import is_in_memory, is_missing_file
+from .settling import end_when_alone, session
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,11 @@ def opened_databases(source: str, target: str, *, timeout: int = TIMEOUT) -> Ite
     with ExitStack() as stack:
         found = []
         for alias in (source, target):
-            connection = stack.enter_context(
-                separate_connection(alias, direct=True, timeout=timeout)
-            )
+            connection = stack.enter_context(session(alias, timeout=timeout))
             _open(connection)
             stack.enter_context(standing_in(connection))
             refuse_transaction_pooler(connection)
+            end_when_alone(connection)
             if connection.vendor == "postgresql":
                 _wait_for_log(connection)
                 _see_the_latest(connection)

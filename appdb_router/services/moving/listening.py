@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from functools import partial
 
 from ..asking import TIMEOUT
-from ..connecting import separate_connection
 from .decoding import Slot, drop_slot
 from .patience import with_patience
 from .running import Run
+from .settling import session
 from .triggers import capture_changes, stop_capturing
 
 # Seconds after which a slot is read between two chunks, so that the server need not keep its log.
@@ -21,7 +21,7 @@ def opened_slot(run: Run) -> Iterator[None]:
     if not run.options.replication:
         yield
         return
-    with separate_connection(run.databases.source.alias, direct=True, timeout=TIMEOUT) as own:
+    with session(run.databases.source.alias, timeout=TIMEOUT) as own:
         run.slot = Slot(own, run.label, run.tables)
         try:
             yield

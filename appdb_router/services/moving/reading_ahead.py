@@ -14,10 +14,9 @@ from typing import Self
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ..connecting import separate_connection
 from .keys import Key, between, next_boundary
 from .raw_copying import copy_statements, stream
-from .settling import settle
+from .settling import session, settle
 from .tables import MovedTable
 
 # Blocks that wait for being written: a few MiB.
@@ -121,7 +120,7 @@ class ReadingAhead:
 
     def _run(self) -> None:
         try:
-            with separate_connection(self._giver.alias, direct=True) as self._reader:
+            with session(self._giver.alias) as self._reader:
                 self._read(self._reader)
             self._put(None)
         except BaseException as error:  # noqa: BLE001  Raised again where somebody waits.

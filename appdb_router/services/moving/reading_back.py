@@ -14,10 +14,9 @@ from threading import Event, Thread
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ..connecting import separate_connection
 from .digests import digest_of
 from .keys import Condition, Key, between, quoted
-from .settling import settle
+from .settling import session, settle
 from .tables import MovedTable
 
 # The first that finds rows by their blocks without reading the whole table.
@@ -91,7 +90,7 @@ class ReadingBack:
         # Whatever is wrong shows when the rest is read.
         with (
             suppress(Exception),
-            separate_connection(self._taker.alias, direct=True) as self._reader,
+            session(self._taker.alias) as self._reader,
         ):
             settle(self._reader)
             while (chunk := self._todo.get()) is not None and not self._is_left.is_set():

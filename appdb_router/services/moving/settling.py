@@ -1,11 +1,14 @@
 """How a session of a move is set up, so that values go through it as they are."""
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from django.db import Error, InterfaceError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...exceptions import MoveError
+from ..connecting import separate_connection
 
 # Everything that a value's text depends on. Without the sixth, policies would leave rows out
 # silently; with it, the server says that they would.
@@ -20,6 +23,23 @@ _POSTGRESQL = {
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
 }
+# A server whose client is gone behind a network that has gone silent would keep the locks of the
+# session for hours.
+_KEEPALIVES = {
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "4",
+    "tcp_user_timeout": "30000",
+}
+# The same on this side. The last one is in milliseconds, the others in seconds.
+_ALIVE = {
+    "postgresql": {
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 4,
+        "tcp_user_timeout": 30_000,
+    }
+}
 
 # A zero is a value like others, and rows come in any order. A table's rows may be copied for hours.
 _MYSQL = (
@@ -33,6 +53,13 @@ _MYSQL = (
 _MYSQL_SERVER = frozenset({1040, 1053, 1077, 1080, 1205, 1213, 1317, 1927})
 
 
+def session(
+    alias: str, *, timeout: int | None = None
+) -> AbstractContextManager[BaseDatabaseWrapper]:
+    """Give a connection of a move's own, past any pooler; see ``separate_connection()``."""
+    return separate_connection(alias, direct=True, timeout=timeout, usual=_ALIVE)
+
+
 def settle(connection: BaseDatabaseWrapper) -> None:
     """Set up the session of ``connection``, one of the move's own, for reading and writing rows.
 
@@ -40,16 +67,26 @@ def settle(connection: BaseDatabaseWrapper) -> None:
     On PostgreSQL they are taken away, or checked when the transaction ends.
     """
     if connection.vendor == "postgresql":
-        calls = ", ".join(["set_config(%s, %s, false)"] * len(_POSTGRESQL))
-        parameters = [text for pair in _POSTGRESQL.items() for text in pair]
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {calls}", parameters)
+        _set(connection, _POSTGRESQL | _KEEPALIVES)
     elif connection.vendor == "mysql":
         with connection.cursor() as cursor:
             cursor.execute(_MYSQL)
     elif not connection.in_atomic_block:
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA foreign_keys = OFF")
+
+
+def end_when_alone(connection: BaseDatabaseWrapper) -> None:
+    """Have the server of ``connection`` end its session soon after it has lost this process."""
+    if connection.vendor == "postgresql":
+        _set(connection, _KEEPALIVES)
+
+
+def _set(connection: BaseDatabaseWrapper, settings: Mapping[str, str]) -> None:
+    calls = ", ".join(["set_config(%s, %s, false)"] * len(settings))
+    parameters = [text for pair in settings.items() for text in pair]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {calls}", parameters)
 
 
 def driver_of(connection: Any) -> Any:
