@@ -352,3 +352,48 @@ def _():
     assert facts["exchanged"][1][0] == []
     assert facts["all of it, and exchanged"][0] == []
     assert facts["truncated"][0] == []
+
+
+def test_keys_of_types_with_a_length(
+    project: Project, request: pytest.FixtureRequest, database_name: Callable[[str], str]
+) -> None:
+    """A type without its length would cut a key: `character` has room for one."""
+    shop = shop_project(project, request, database_name, MODELS, "postgres", "postgres_2")
+
+    facts = ask(
+        shop,
+        PRELUDE
+        + """
+from appdb_router.services.moving.columns import stored_table
+from appdb_router.services.moving.draining import drain
+from appdb_router.services.moving.triggers import capture_changes
+
+Item = apps.get_model("shop", "Item")
+for alias in ("default", "other"):
+    with one(alias) as connection:
+        run(
+            connection,
+            "CREATE TABLE code (a char(5), b bit(3), c varchar(4), d numeric(6, 2), note int,"
+            " PRIMARY KEY (a, b, c, d))",
+        )
+        create(alias, RowChange)
+
+@fact("replayed")
+def _():
+    with one() as giver:
+        stored = stored_table(giver, "code")
+        table = MovedTable(Item, "code", tuple(stored.columns), stored.key)
+        capture_changes([table], giver, "shop", TOKEN)
+    with pair() as (giver, taker):
+        run(
+            giver,
+            "INSERT INTO code VALUES ('abc', B'101', 'wxyz', 1234.5), ('a', B'100', 'w', 1)",
+        )
+        drain([table], giver, taker, "shop", TOKEN)
+        run(giver, "UPDATE code SET note = 1", "DELETE FROM code WHERE a = 'a'")
+        drain([table], giver, taker, "shop", TOKEN)
+        return rows(taker, "SELECT a, b::text, c, d::text, note FROM code")
+""",
+    )
+
+    assert facts["replayed"] == [["abc  ", "101", "wxyz", "1234.50", 1]]

@@ -95,7 +95,8 @@ def _copy(run: Run) -> None:
     run.journal.note(copying=True)
     run.enter(Phase.COPYING)
     source, target = run.databases.source, run.databases.target
-    take_parts_away(run.tables, target, run.token)
+    away = partial(take_parts_away, run.tables, target, run.token)
+    run.retry(away, target, "Taking indexes and constraints away")
     # A process that was killed may have enabled them.
     disable_triggers(run.tables, target, run.token)
     for table in run.keyed:
