@@ -131,7 +131,7 @@ def _first_look(run: Run) -> Iterator[Difference]:
             run.giver,
             run.taker,
             run.token,
-            verified=run.reading.verified() if run.reading else {},
+            verified=run.reading.verified(run.stop) if run.reading else {},
             stop=run.stop,
         )
         yield from _compare(run, ranges)

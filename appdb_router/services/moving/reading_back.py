@@ -16,11 +16,14 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .digests import digest_of
 from .keys import Condition, Key, between, quoted
+from .patience import stopped
 from .settling import session, settle
 from .tables import MovedTable
 
 # The first that finds rows by their blocks without reading the whole table.
 _FIRST_VERSION = 14_00_00
+# Seconds after which a wish to stop is noticed.
+_PAUSE = 0.2
 # Seconds to wait for a server that does not even end a statement when it is told to.
 _FAREWELL = 10
 
@@ -69,11 +72,16 @@ class ReadingBack:
         """Take no chunk of ``tables`` for verified, of which rows were replaced since."""
         self._changed.update(tables)
 
-    def verified(self) -> Mapping[str, Collection[int]]:
-        """Return the numbers of the chunks that are as they were sent, by table; wait for them."""
-        if self._thread.ident is not None:
-            self._todo.put(None)
-            self._thread.join()
+    def verified(self, stop: Event) -> Mapping[str, Collection[int]]:
+        """Return the numbers of the chunks that are as they were sent, by table; wait for them.
+
+        Raises ``MoveError`` when ``stop`` is set.
+        """
+        self._todo.put(None)
+        while self._thread.is_alive():
+            if stop.is_set():
+                raise stopped("The verification was stopped before its end.")
+            self._thread.join(_PAUSE)
         return {name: found for name, found in self._verified.items() if name not in self._changed}
 
     def leave(self) -> None:
