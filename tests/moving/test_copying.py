@@ -86,6 +86,34 @@ print(value(target, "SELECT count(*) FROM fleet_car"))
     assert lines == ["True True", "95"]
 
 
+def test_a_connection_that_is_lost_while_rows_are_sent(on_postgres: Fleet) -> None:
+    lines = on_postgres.run(
+        FILL
+        + """
+import threading, time
+run(source, "INSERT INTO fleet_line (text) SELECT repeat('x', 1000000) FROM generate_series(1, 50)")
+reading_ahead._ROOM = 1
+reader = (" FROM pg_stat_activity WHERE query LIKE 'COPY (%'"
+          f" AND datname = '{source.settings_dict['NAME']}'")
+def lose():
+    with separate_connection("fleet") as other:
+        while not value(other, "SELECT count(*)" + reader):
+            time.sleep(0.05)
+        time.sleep(0.5)
+        value(other, "SELECT pg_terminate_backend(pid)" + reader)
+thread = threading.Thread(target=lose)
+thread.start()
+try:
+    copy("Line", chunk_rows=10000, rate_limit=10_000_000)
+except Error as error:
+    print(settling.is_about_server(error), MovedChunk.objects.using("fleet").count())
+thread.join()
+"""
+    )
+
+    assert lines == ["True 0"]
+
+
 def test_nothing_is_read_any_more_when_the_copy_has_ended(on_postgres: Fleet) -> None:
     """Whether it ends while a block waits to be taken, or between two chunks."""
     lines = on_postgres.run(

@@ -323,6 +323,9 @@ try:
     print(Person.tags.field.bulk_related_objects([old], "blog").db)
     print(collector.related_objects(Post, [Post._meta.get_field("author")], [ann]).db)
     print(Person.objects.using("blog").filter(badge__isnull=True).count())
+    from appdb_router.relations.deleting import _notes
+    collector.data[Person] = {{old}}
+    print(_notes(collector))
 finally:
     with copy.schema_editor() as editor:
         editor.execute("DROP TABLE people_person")
@@ -330,7 +333,7 @@ finally:
 """,
     )
 
-    assert result.stdout == "blog\nblog\nblog\n1\n"
+    assert result.stdout == "blog\nblog\nblog\n1\n[]\n"
 
 
 def test_an_instance_that_was_never_loaded(people: Project) -> None:

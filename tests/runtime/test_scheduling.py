@@ -64,6 +64,28 @@ def test_what_is_raised_is_raised_again(jobs: int, error: type[BaseException]) -
         [*run(["a"], work, jobs=jobs)]
 
 
+def test_who_is_busy_is_not_waited_for() -> None:
+    """Nor begins he anything else."""
+    begun: list[str] = []
+    is_busy, is_over, has_left = threading.Event(), threading.Event(), threading.Event()
+
+    def work(name: str) -> str:
+        begun.append(name)
+        if name == "a":
+            is_busy.set()
+            is_over.wait(60)
+            return name
+        is_busy.wait(60)
+        raise ValueError(name)
+
+    with pytest.raises(ValueError, match="b"):
+        [*run(["a", "b", "c"], work, jobs=2, leave=has_left.set)]
+
+    is_over.set()
+    assert has_left.wait(60)
+    assert begun == ["a", "b"]
+
+
 def test_a_circle_is_refused() -> None:
     with pytest.raises(CycleError):
         [*run(["a", "b"], str, after={"a": ["b"], "b": ["a"]})]
