@@ -236,9 +236,9 @@ def test_a_broken_transaction_does_not_stop_the_others(people: Project) -> None:
     )
     run(
         people,
-        "Profile.objects.create(person_id=1)\n"
+        "Profile.objects.create(person_id=999999)\n"
         "for name in ('blog.Profile.person', 'blog.Post.author'):\n"
-        "    PendingDeletion.objects.using('people').create(values=[1], relations=[name])\n",
+        "    PendingDeletion.objects.using('people').create(values=[999999], relations=[name])\n",
     )
     command = "from django.core.management import call_command\ncall_command('db_cascade')"
 
