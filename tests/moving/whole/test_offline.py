@@ -115,7 +115,7 @@ def test_there_and_back(moving: Project) -> None:
     alias, second = moving.python(WRITE.format(token="newer", number=2)).stdout.split()
     assert (alias, int(second) > int(first)) == ("default", True)
     written = rows(moving)
-    moving.manage("db_move", "driver", "--restart", "--noinput")
+    moving.manage("db_move", "driver", "--restart", "--noinput", "--verify", "stream")
     assert rows(moving) == written
     moving.manage("db_move", "driver", "--finalize", "--noinput")
     assert rows(moving) == written
