@@ -89,6 +89,19 @@ def summary(drained, different, left):
 """
 )
 
+# For tables that are made by hand.
+BY_HAND = (
+    PRELUDE
+    + """
+from appdb_router.services.moving.columns import stored_table
+from appdb_router.services.moving.draining import drain
+from appdb_router.services.moving.queueing import queue_length
+from appdb_router.services.moving.triggers import capture_changes
+
+Item = apps.get_model("shop", "Item")
+"""
+)
+
 PAIRS = [
     ("postgres", "postgres"),
     ("postgres", "mariadb"),
@@ -247,14 +260,8 @@ def test_rows_that_others_refer_to(
 
     facts = ask(
         shop,
-        PRELUDE
+        BY_HAND
         + """
-from appdb_router.services.moving.columns import stored_table
-from appdb_router.services.moving.draining import drain
-from appdb_router.services.moving.queueing import queue_length
-from appdb_router.services.moving.triggers import capture_changes
-
-Item = apps.get_model("shop", "Item")
 TABLES = (
     "CREATE TABLE owner (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, slug text UNIQUE,"
     " other bigint REFERENCES owner)",
@@ -362,13 +369,8 @@ def test_keys_of_types_with_a_length(
 
     facts = ask(
         shop,
-        PRELUDE
+        BY_HAND
         + """
-from appdb_router.services.moving.columns import stored_table
-from appdb_router.services.moving.draining import drain
-from appdb_router.services.moving.triggers import capture_changes
-
-Item = apps.get_model("shop", "Item")
 for alias in ("default", "other"):
     with one(alias) as connection:
         run(

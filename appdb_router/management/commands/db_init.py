@@ -48,6 +48,7 @@ class Command(BaseCommand):
 
     def run_from_argv(self, argv: list[str]) -> None:
         """Run the command as the one of this process."""
+        # What is loaded by now stays, so it need not be looked through for garbage each time.
         gc.freeze()
         try:
             super().run_from_argv(argv)

@@ -16,15 +16,13 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .keys import Key, between, next_boundary
 from .raw_copying import copy_statements, stream
-from .settling import session, settle
+from .settling import end_thread, end_when_alone, session, settle
 from .tables import MovedTable
 
 # Blocks that wait for being written: a few MiB.
 _ROOM = 64
 # Seconds after which the thread notices that nobody waits for it any more.
 _PAUSE = 0.2
-# Seconds to wait for a server that does not even end a statement when it is told to.
-_FAREWELL = 10
 
 
 def bounds(
@@ -104,11 +102,7 @@ class ReadingAhead:
         trace: TracebackType | None,
     ) -> None:
         self._is_left.set()
-        if error is not None and self._reader is not None:
-            # The thread may have gone on, or be gone, in this moment.
-            with suppress(Exception):
-                self._reader.connection.cancel()
-        self._thread.join(_FAREWELL)
+        end_thread(self._thread, None if error is None else self._reader)
 
     def chunks(self) -> Iterator[SentChunk]:
         """Yield the chunks. Raises what reading them raises."""
@@ -127,6 +121,7 @@ class ReadingAhead:
             self._put(error)
 
     def _read(self, reader: BaseDatabaseWrapper) -> None:
+        end_when_alone(reader)
         settle(reader)
         for number, lower, upper in bounds(self._table, reader, *self._first, self._rows):
             self._put(SentChunk(number, lower, upper, self._queue))

@@ -17,15 +17,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from .digests import digest_of
 from .keys import Condition, Key, between, quoted
 from .patience import stopped
-from .settling import session, settle
+from .settling import end_thread, end_when_alone, session, settle
 from .tables import MovedTable
 
-# The first that finds rows by their blocks without reading the whole table.
-_FIRST_VERSION = 14_00_00
 # Seconds after which a wish to stop is noticed.
 _PAUSE = 0.2
-# Seconds to wait for a server that does not even end a statement when it is told to.
-_FAREWELL = 10
 
 _BLOCKS = """
     SELECT pg_relation_size(to_regclass(%s)) / current_setting('block_size')::int
@@ -88,11 +84,8 @@ class ReadingBack:
         """Read no more."""
         self._is_left.set()
         self._todo.put(None)
-        if self._thread.is_alive() and self._reader is not None:
-            # The thread may have gone on, or be gone, in this moment.
-            with suppress(Exception):
-                self._reader.connection.cancel()
-            self._thread.join(_FAREWELL)
+        if self._thread.is_alive():
+            end_thread(self._thread, self._reader)
 
     def _run(self) -> None:
         # Whatever is wrong shows when the rest is read.
@@ -100,6 +93,7 @@ class ReadingBack:
             suppress(Exception),
             session(self._taker.alias) as self._reader,
         ):
+            end_when_alone(self._reader)
             settle(self._reader)
             while (chunk := self._todo.get()) is not None and not self._is_left.is_set():
                 condition = _within(chunk, self._reader)
@@ -114,7 +108,7 @@ def reading_back(
     giver: BaseDatabaseWrapper, taker: BaseDatabaseWrapper
 ) -> Iterator[ReadingBack | None]:
     """Give what reads back in this block, if the two servers are such that it can."""
-    if not giver.vendor == taker.vendor == "postgresql" or _version(taker) < _FIRST_VERSION:
+    if not giver.vendor == taker.vendor == "postgresql":
         yield None
         return
     reading = ReadingBack(giver, taker)
@@ -129,9 +123,3 @@ def _within(chunk: WrittenChunk, reader: BaseDatabaseWrapper) -> Condition:
     first, behind = chunk.blocks
     where = f"ctid >= '({first:d},0)' AND ctid < '({behind:d},0)' AND {condition}"
     return where, parameters
-
-
-def _version(connection: BaseDatabaseWrapper) -> int:
-    connection.ensure_connection()
-    version: int = connection.pg_version  # type: ignore[attr-defined]
-    return version

@@ -12,7 +12,7 @@ from .columns import stored_table
 from .keys import Condition, Key, between, key_texts, quoted, read_key
 from .remembering import remembered
 from .selecting import having
-from .settling import settle
+from .settling import apply_settings, settle
 from .tables import MovedTable
 from .totals import Part, Total
 
@@ -122,11 +122,10 @@ def comparable(connection: BaseDatabaseWrapper) -> Iterator[None]:
 def _set(connection: BaseDatabaseWrapper, settings: Mapping[str, str]) -> dict[str, str]:
     """Set what ``settings`` say, and return what was set before."""
     getting = ", ".join(["current_setting(%s)"] * len(settings))
-    setting = ", ".join(["set_config(%s, %s, false)"] * len(settings))
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {getting}", list(settings))
         before = dict(zip(settings, cursor.fetchone(), strict=True))
-        cursor.execute(f"SELECT {setting}", [text for item in settings.items() for text in item])
+    apply_settings(connection, settings)
     return before
 
 

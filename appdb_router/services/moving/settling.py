@@ -1,7 +1,8 @@
 """How a session of a move is set up, so that values go through it as they are."""
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from threading import Thread
 from typing import Any
 
 from django.db import Error, InterfaceError, OperationalError
@@ -41,6 +42,9 @@ _ALIVE = {
     }
 }
 
+# Seconds to wait for a server that does not even end a statement when it is told to.
+_FAREWELL = 10
+
 # A zero is a value like others, and rows come in any order. A table's rows may be copied for hours.
 _MYSQL = (
     "SET SESSION foreign_key_checks = 0, SESSION sql_mode ="
@@ -67,7 +71,7 @@ def settle(connection: BaseDatabaseWrapper) -> None:
     On PostgreSQL they are taken away, or checked when the transaction ends.
     """
     if connection.vendor == "postgresql":
-        _set(connection, _POSTGRESQL | _KEEPALIVES)
+        apply_settings(connection, _POSTGRESQL)
     elif connection.vendor == "mysql":
         with connection.cursor() as cursor:
             cursor.execute(_MYSQL)
@@ -79,10 +83,20 @@ def settle(connection: BaseDatabaseWrapper) -> None:
 def end_when_alone(connection: BaseDatabaseWrapper) -> None:
     """Have the server of ``connection`` end its session soon after it has lost this process."""
     if connection.vendor == "postgresql":
-        _set(connection, _KEEPALIVES)
+        apply_settings(connection, _KEEPALIVES)
 
 
-def _set(connection: BaseDatabaseWrapper, settings: Mapping[str, str]) -> None:
+def end_thread(thread: Thread, reader: BaseDatabaseWrapper | None) -> None:
+    """Wait for ``thread``, which ends by itself once the statement of ``reader`` has; cancel it."""
+    if reader is not None:
+        # The thread may have gone on, or be gone, in this moment.
+        with suppress(Exception):
+            reader.connection.cancel()
+    thread.join(_FAREWELL)
+
+
+def apply_settings(connection: BaseDatabaseWrapper, settings: Mapping[str, str]) -> None:
+    """Set what ``settings`` say for the session of ``connection``, on PostgreSQL."""
     calls = ", ".join(["set_config(%s, %s, false)"] * len(settings))
     parameters = [text for pair in settings.items() for text in pair]
     with connection.cursor() as cursor:
