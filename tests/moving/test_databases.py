@@ -73,6 +73,8 @@ def test_a_silent_network_is_noticed_on_both_sides(
         """
 import os
 import socket
+from types import SimpleNamespace
+from appdb_router.services.moving.listening import opened_slot
 from appdb_router.services.moving.databases import opened_databases
 
 NAMES = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
@@ -87,15 +89,19 @@ def of_client(connection):
     with socket.socket(fileno=os.dup(connection.connection.pgconn.socket)) as found:
         return [found.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in NAMES]
 
-@fact("both")
+@fact("all")
 def _():
     with opened_databases("default", "driver") as found:
-        return [[of_server(item), of_client(item)] for item in (found.source, found.target)]
+        run = SimpleNamespace(options=SimpleNamespace(replication=True), databases=found,
+                              label="driver", tables=())
+        with opened_slot(run):
+            all_of_them = (found.source, found.target, run.slot.connection)
+            return [[of_server(item), of_client(item)] for item in all_of_them]
 """,
     )
 
-    [source, target] = facts["both"]
-    assert source == ["4 10 5 30000", [10, 5, 4, 30000]]
+    [source, target, slot] = facts["all"]
+    assert source == slot == ["4 10 5 30000", [10, 5, 4, 30000]]
     assert target == ["4 10 5 30000", [10, 5, 4, 7000]]
 
 

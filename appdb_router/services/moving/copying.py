@@ -97,7 +97,7 @@ def copy_table(
     """Copy what is not yet copied, and write each chunk down in the transaction that writes it.
 
     A table without a key is one chunk. Nothing is deleted at the taker; ``report`` is called
-    for each chunk, and ``reading`` gets those with a digest to read back.
+    for each chunk, and ``reading`` gets those with a digest, to read them back later.
     Raises ``MoveError`` when ``stop`` is set (between two chunks), and for what the taker refuses.
     """
     for connection in (giver, taker):
@@ -134,7 +134,7 @@ def copy_table(
                 # The last block of before may have had room.
                 first, behind = max(0, behind - 1), reading.blocks_of(table)
                 place = (chunk.number, chunk.lower, chunk.upper)
-                reading.begin(WrittenChunk(table, *place, carried.digest, (first, behind)))
+                reading.add(WrittenChunk(table, *place, carried.digest, (first, behind)))
             report(Copied(table.name, carried.rows, carried.bytes, total))
 
 

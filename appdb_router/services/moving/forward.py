@@ -134,6 +134,8 @@ def _complete(run: Run) -> None:
     value one after the other, until all that was written meanwhile was followed at once.
     """
     run.enter(Phase.INDEXING)
+    if run.reading:
+        run.reading.begin()
     target, report = run.databases.target, partial(_made, run)
     put_parts_back(run.tables, target, run.token, report=report, only_keys=True)
     follow_whole(run)

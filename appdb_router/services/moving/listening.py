@@ -8,7 +8,7 @@ from ..asking import TIMEOUT
 from .decoding import Slot, drop_slot
 from .patience import with_patience
 from .running import Run
-from .settling import session
+from .settling import end_when_alone, session
 from .triggers import capture_changes, stop_capturing
 
 # Seconds after which a slot is read between two chunks, so that the server need not keep its log.
@@ -22,6 +22,7 @@ def opened_slot(run: Run) -> Iterator[None]:
         yield
         return
     with session(run.databases.source.alias, timeout=TIMEOUT) as own:
+        end_when_alone(own)
         run.slot = Slot(own, run.label, run.tables)
         try:
             yield

@@ -1,15 +1,15 @@
-"""Reading chunks back while the next are copied, in a session and a thread of its own.
+"""Reading chunks back while indexes are made, in a session and a thread of its own.
 
-There is no key yet to find them by. But each was appended to the table, so its rows are in the last
-blocks of it, in the order in which they came. Where that does not hold, the digests differ, and the
-chunk is read once more when its table is complete.
+While rows are copied, both servers have their work; an index is made by few of the target's
+processors. There is no key yet to find the chunks by. But each was appended to the table, so its
+rows are in the blocks that the table got with it, in the order in which they came. Where that does
+not hold, the digests differ, and the chunk is read once more.
 """
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from queue import SimpleQueue
 from threading import Event, Thread
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -41,11 +41,14 @@ class WrittenChunk:
 
 
 class ReadingBack:
-    """Reads back what was written to ``taker``, and keeps which chunks are as they were sent."""
+    """Reads back what was written to ``taker``, and keeps which chunks are as they were sent.
+
+    It begins with ``begin()``, when all have been added.
+    """
 
     def __init__(self, giver: BaseDatabaseWrapper, taker: BaseDatabaseWrapper) -> None:
         self._giver, self._taker = giver, taker
-        self._todo: SimpleQueue[WrittenChunk | None] = SimpleQueue()
+        self._chunks: list[WrittenChunk] = []
         self._is_left = Event()
         self._reader: BaseDatabaseWrapper | None = None
         self._thread = Thread(target=self._run, daemon=True)
@@ -58,11 +61,14 @@ class ReadingBack:
             cursor.execute(_BLOCKS, quoted(self._taker, [table.name]))
             return int(cursor.fetchone()[0])
 
-    def begin(self, chunk: WrittenChunk) -> None:
-        """Have ``chunk`` read back, which has been committed."""
-        if self._thread.ident is None:
+    def add(self, chunk: WrittenChunk) -> None:
+        """Have ``chunk`` read back later, which has been committed."""
+        self._chunks.append(chunk)
+
+    def begin(self) -> None:
+        """Read back what was added."""
+        if self._chunks:
             self._thread.start()
-        self._todo.put(chunk)
 
     def forget(self, tables: Collection[str]) -> None:
         """Take no chunk of ``tables`` for verified, of which rows were replaced since."""
@@ -73,7 +79,6 @@ class ReadingBack:
 
         Raises ``MoveError`` when ``stop`` is set.
         """
-        self._todo.put(None)
         while self._thread.is_alive():
             if stop.is_set():
                 raise stopped("The verification was stopped before its end.")
@@ -83,7 +88,6 @@ class ReadingBack:
     def leave(self) -> None:
         """Read no more."""
         self._is_left.set()
-        self._todo.put(None)
         if self._thread.is_alive():
             end_thread(self._thread, self._reader)
 
@@ -95,12 +99,17 @@ class ReadingBack:
         ):
             end_when_alone(self._reader)
             settle(self._reader)
-            while (chunk := self._todo.get()) is not None and not self._is_left.is_set():
-                condition = _within(chunk, self._reader)
-                table = chunk.table
-                found = digest_of(table, self._giver, self._reader, condition, is_ordered=False)
-                if found == chunk.digest:
-                    self._verified[table.name].add(chunk.number)
+            for chunk in self._chunks:
+                if self._is_left.is_set():
+                    break
+                if chunk.table.name not in self._changed:
+                    self._look_at(chunk, self._reader)
+
+    def _look_at(self, chunk: WrittenChunk, reader: BaseDatabaseWrapper) -> None:
+        condition = _within(chunk, reader)
+        found = digest_of(chunk.table, self._giver, reader, condition, is_ordered=False)
+        if found == chunk.digest:
+            self._verified[chunk.table.name].add(chunk.number)
 
 
 @contextmanager

@@ -84,7 +84,8 @@ class Run:
     """The work of one process at the move ``journal``.
 
     ``pending`` are the keys, by table, that have to be compared once more when nobody writes, and
-    ``pending_tables`` those of which every row has. ``slot`` is there while it is listened to.
+    ``pending_tables`` those of which every row has, of what was followed since ``is_compared``, the
+    moment at which all rows are. ``slot`` is there while it is listened to.
     """
 
     databases: Databases
@@ -93,6 +94,7 @@ class Run:
     options: MoveOptions
     reporter: Reporter
     stop: Event
+    is_compared: bool = False
     pending: dict[str, set[Key]] = field(default_factory=dict)
     pending_tables: set[str] = field(default_factory=set)
     slot: Slot | None = None

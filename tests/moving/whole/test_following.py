@@ -101,7 +101,7 @@ with begun() as run:
     def _():
         write(run, 5)
         following.catch_up(run)
-        return run.reporter.notes[-1]
+        return run.reporter.notes[-1], run.pending_count
 
     @fact("told to stop")
     def _():
@@ -115,6 +115,7 @@ with begun() as run:
     @fact("little enough")
     def _():
         following._FEW = 1
+        run.is_compared = True
         write(run, 3)
         following.follow_all(run)
         before = run.pending_count
@@ -164,9 +165,9 @@ def test_step_by_step(live: Live) -> None:
     facts = ask(live.project, FOLLOWING)
     stopped = [130, "Stopped. Go on with --resume."]
     differ = "Rows differ: driver_trip at {}. The app stays where it is"
-    assert facts["catching up"] == "5 changes to follow"
+    assert facts["catching up"] == ["5 changes to follow", 0]
     assert facts["told to stop"] == [stopped, stopped]
-    assert facts["little enough"] == [5, [["2"]]]
+    assert facts["little enough"] == [3, [["2"]]]
     assert facts["a difference when nobody writes"][0] == 10
     assert differ.format("2") in facts["a difference when nobody writes"][1]
     assert facts["more differences than are told apart"][0] == 10
