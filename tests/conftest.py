@@ -20,6 +20,7 @@ from tests.support.pgbouncer import find_pgbouncer, running_pgbouncer
 from tests.support.project import REPOSITORY, Project
 from tests.support.servers import (
     MYSQL_VARIABLE,
+    POSTGIS_VARIABLE,
     POSTGRES_VARIABLES,
     Server,
     fragile_postgres,
@@ -37,7 +38,7 @@ settings.load_profile("appdb_router")
 # A shell starts its background jobs with Ctrl-C ignored, and processes under test would inherit it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-DATABASE_FIXTURES = {"mariadb", "pgbouncer", "postgres", "postgres_2"}
+DATABASE_FIXTURES = {"mariadb", "pgbouncer", "postgis", "postgres", "postgres_2"}
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -132,9 +133,18 @@ def logical(logical_cluster: tuple[Server, Cluster]) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def mariadb() -> Server:
-    url = os.environ.get(MYSQL_VARIABLE)
+    return _named_server(MYSQL_VARIABLE)
+
+
+@pytest.fixture(scope="session")
+def postgis() -> Server:
+    return _named_server(POSTGIS_VARIABLE)
+
+
+def _named_server(variable: str) -> Server:
+    url = os.environ.get(variable)
     if not url:
-        pytest.skip(f"{MYSQL_VARIABLE} is not set")
+        pytest.skip(f"{variable} is not set")
     return Server.from_url(url)
 
 

@@ -19,6 +19,8 @@ from tests.support.embedded import PG_PORT, Cluster
 
 POSTGRES_VARIABLES = ("APPDB_TEST_POSTGRES_URL", "APPDB_TEST_POSTGRES_2_URL")
 MYSQL_VARIABLE = "APPDB_TEST_MYSQL_URL"
+# The embedded PostgreSQL has no PostGIS.
+POSTGIS_VARIABLE = "APPDB_TEST_POSTGIS_URL"
 
 DEFAULT_PORTS = {"postgresql": 5432, "mysql": 3306}
 VENDORS = {"postgres": "postgresql", "postgresql": "postgresql", "mysql": "mysql"}
@@ -162,7 +164,7 @@ class Server:
 
 def named_servers() -> list[Server]:
     """Return the servers that the environment names."""
-    urls = [os.environ.get(name) for name in (*POSTGRES_VARIABLES, MYSQL_VARIABLE)]
+    urls = [os.environ.get(name) for name in (*POSTGRES_VARIABLES, MYSQL_VARIABLE, POSTGIS_VARIABLE)]
     return [Server.from_url(url) for url in urls if url]
 
 
