@@ -25,6 +25,7 @@ from .executing import SharedExecutor
 from .guarding import existing_tables_kept
 from .inspecting import Gap, describe_gap, find_gaps
 from .loading import Key, SharedLoader
+from .moving.refusing import refuse_moving
 from .probing import is_missing_file
 
 __all__ = ["Repair", "plan_repairs", "repair"]
@@ -84,7 +85,8 @@ def repair(alias: str, labels: Collection[str]) -> tuple[str, ...]:
     Call it while holding the lock for migrating; migrations that nothing else here depends on are
     left to the ``migrate`` that has to follow. A repair that was interrupted is finished, also
     without any ``labels``. Returns what was applied, as ``app.name``. Raises whatever a migration
-    raises, and ``DatabaseOperationError`` rather than alter a table that exists.
+    raises, and ``DatabaseOperationError`` rather than alter a table that exists, or migrate an app
+    that is being moved.
     """
     connection = connections[alias]
     recorder = MigrationRecorder(connection)
@@ -182,12 +184,14 @@ def _take_back(
 ) -> None:
     """Delete the rows of the apps ``labels``, and put those aside that depend on them.
 
-    Raises Django's ``InconsistentMigrationHistory`` if the history is wrong in other ways too.
+    Raises Django's ``InconsistentMigrationHistory`` if the history is wrong in other ways too, and
+    ``DatabaseOperationError`` if one of them is being moved.
     """
     loader = SharedLoader(connection)
     loader.check_consistent_history(connection)
     graph = loader.graph
     own = [key for key in graph.nodes if key[0] in labels]
+    refuse_moving(connection.alias, [(graph.nodes[key], False) for key in own])
     dependents = {key for node in own for key in graph.backwards_plan(node)}
     rows = recorder.applied_migrations().keys()
     aside = [

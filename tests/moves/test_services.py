@@ -66,6 +66,28 @@ def test_tables_are_made_in_both(moving: Moving) -> None:
     }
 
 
+def test_a_repair_waits_for_the_move(on_postgres: Moving) -> None:
+    project = on_postgres.project
+    lose = """
+with connections[TARGET].cursor() as cursor:
+    cursor.execute("SELECT tablename FROM pg_tables WHERE tablename LIKE 'trips%'")
+    for (name,) in cursor.fetchall():
+        cursor.execute(f'DROP TABLE "{name}" CASCADE')
+fact("records")(lambda: list(
+    MigrationRecorder(connections[TARGET]).migration_qs.filter(app="trips").values_list("name")
+))
+"""
+    begin = PRELUDE + "from django.db.migrations.recorder import MigrationRecorder\n"
+    before = ask(project, begin + "begin()\n" + lose)
+
+    result = project.manage("db_init", "--all-apps", "--repair", "--noinput", check=False)
+
+    assert "The data of the app 'trips' is being moved" in result.stdout
+    assert "trips.0001_initial cannot be applied to either" in result.stdout
+    assert before["records"]
+    assert ask(project, begin + lose) == before
+
+
 def test_migrations_wait_for_the_move(on_postgres: Moving) -> None:
     project = on_postgres.project
     ask(project, PRELUDE + "begin()\ntrip('first')\nflip()\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -167,12 +168,22 @@ class Line(models.Model):
     )
     lines = Fleet(project, "", "").run(
         """
+from appdb_router.services.moving.preflight import lack_of_room
 for problem in suiting.column_problems(found.values(), source, target):
     print(problem)
+print(lack_of_room(target, 1), lack_of_room(source, 1 << 60))
+print(*lack_of_room(target, 1 << 60))
 """
     )
 
-    assert lines == [
+    nothing, room = lines[2:]
+    assert nothing == "[] []"
+    assert re.fullmatch(
+        r"The rows take about 1,152,921,504,606,846,976 bytes, and there are [\d,]+ left where"
+        r" 'fleet' is\. Make room there\.",
+        room,
+    )
+    assert lines[:2] == [
         "Rows cannot be told apart by 'fleet_line.key': it is a DecimalField.",
         "Values of DateRangeField, as in 'fleet_line.days', cannot go from postgresql to sqlite.",
     ]

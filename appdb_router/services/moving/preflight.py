@@ -1,7 +1,9 @@
 """What stands in the way of a move, and what there is to move: looked at, nothing changed."""
 
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from django.db import Error
@@ -135,10 +137,13 @@ def look_ahead(
         _misfits(tables, databases),
     )
     failures += [text for group in problems for text in group]
+    planned = tuple(_planned(table, databases.source) for table in tables)
+    if not may_be_filled:
+        failures += lack_of_room(databases.target, sum(table.bytes or 0 for table in planned))
     return (
         replace(
             plan,
-            tables=tuple(_planned(table, databases.source) for table in tables),
+            tables=planned,
             failures=tuple(failures),
             notes=(*_notes(tables, databases), *_slot_notes(route, databases, options)),
         ),
@@ -239,6 +244,25 @@ def _sessions(connection: BaseDatabaseWrapper) -> Iterator[str]:
             f"The server of {connection.alias!r} has {free} connections left, and a move needs"
             f" {_SESSIONS}. See 'manage.py db_list --connections'."
         )
+
+
+def lack_of_room(target: BaseDatabaseWrapper, size: int) -> list[str]:
+    """Return what is wrong if ``size`` bytes do not fit on the disk of ``target``.
+
+    Only that of an SQLite file can be looked at: no server tells how much room it has.
+    """
+    if target.vendor != "sqlite":
+        return []
+    with target.cursor() as cursor:
+        cursor.execute("SELECT file FROM pragma_database_list WHERE name = 'main'")
+        [path] = cursor.fetchone()
+    free = shutil.disk_usage(Path(path).parent).free
+    if free >= size:
+        return []
+    return [
+        f"The rows take about {size:,} bytes, and there are {free:,} left where {target.alias!r}"
+        " is. Make room there."
+    ]
 
 
 def _notes(tables: tuple[MovedTable, ...], databases: Databases) -> Iterator[str]:
