@@ -164,7 +164,9 @@ class Server:
 
 def named_servers() -> list[Server]:
     """Return the servers that the environment names."""
-    urls = [os.environ.get(name) for name in (*POSTGRES_VARIABLES, MYSQL_VARIABLE, POSTGIS_VARIABLE)]
+    urls = [
+        os.environ.get(name) for name in (*POSTGRES_VARIABLES, MYSQL_VARIABLE, POSTGIS_VARIABLE)
+    ]
     return [Server.from_url(url) for url in urls if url]
 
 
