@@ -150,6 +150,7 @@ def test_chunks_are_read_back_when_all_are_there(on_postgres: Fleet) -> None:
         FILL
         + """
 from appdb_router.services.moving import digests, reading_back
+from appdb_router.services.moving.reading_ahead import Place
 
 EMPTY = ("TRUNCATE fleet_car, fleet_line CASCADE; TRUNCATE appdb_router_moved_chunk;"
          "TRUNCATE appdb_router_moved_table")
@@ -200,7 +201,7 @@ run(target, EMPTY)
 read(begin=begin_and_end)
 with reading_back.reading_back(source, target) as reading, transaction.atomic(using="fleet"):
     run(target, "LOCK TABLE fleet_line IN ACCESS EXCLUSIVE MODE")
-    reading.add(reading_back.WrittenChunk(found["Line"], 0, None, None, "", (0, 9)))
+    reading.add(reading_back.WrittenChunk(found["Line"], Place(0, None, None), "", (0, 9)))
     reading.begin()
     stop = Event()
     stop.set()

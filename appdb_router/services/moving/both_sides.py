@@ -10,6 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .patience import stopped
 from .server_side import ServerSide, comparable
+from .settling import are_postgresql
 from .tables import MovedTable
 from .totals import ClientSide, Side
 
@@ -35,7 +36,7 @@ class BothSides:
     @property
     def are_servers(self) -> bool:
         """Whether both can sum up their rows, with the same result for the same rows."""
-        return self.giver.vendor == self.taker.vendor == "postgresql"
+        return are_postgresql(self.giver, self.taker)
 
     def ask(
         self, table: MovedTable, question: Callable[[Side, bool], Answer]

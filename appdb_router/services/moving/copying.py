@@ -13,15 +13,15 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...models import MovedChunk, MovedTableState
 from ..weighing import weigh
-from .keys import Key, quoted
+from .keys import quoted
 from .kinds import VALUE_ERRORS
 from .passing import passing
 from .patience import stopped
 from .raw_copying import Carried, carry, receive
-from .reading_ahead import ReadingAhead, SentChunk, bounds
+from .reading_ahead import Place, ReadingAhead, SentChunk, places
 from .reading_back import ReadingBack, WrittenChunk
 from .rows import read_rows, write_rows
-from .settling import is_about_server, refusal, settle
+from .settling import are_postgresql, is_about_server, refusal, settle
 from .tables import MovedTable
 
 __all__ = ["Copied"]
@@ -115,26 +115,24 @@ def copy_table(
             if stop.is_set():
                 raise stopped(f"Stopped while {table.name!r} was copied.")
             with transaction.atomic(using=taker.alias), passing(taker, token):
-                _set_commit(taker, is_synchronous=chunk.upper is None)
+                place = chunk.place
+                _set_commit(taker, is_synchronous=place.upper is None)
                 carried = chunk.carry()
                 MovedChunk.objects.using(taker.alias).create(
                     token=token,
                     table=table.name,
-                    number=chunk.number,
-                    lower=chunk.lower,
-                    upper=chunk.upper,
+                    **place._asdict(),
                     rows=carried.rows,
                     bytes=carried.bytes,
                     digest=carried.digest,
                 )
-                if chunk.upper is None:
+                if place.upper is None:
                     state.is_copied = True
                     state.save(using=taker.alias, update_fields=["is_copied"])
             if reading and carried.digest:
                 # The last block of before may have had room.
                 first, behind = max(0, behind - 1), reading.blocks_of(table)
-                place = (chunk.number, chunk.lower, chunk.upper)
-                reading.add(WrittenChunk(table, *place, carried.digest, (first, behind)))
+                reading.add(WrittenChunk(table, place, carried.digest, (first, behind)))
             report(Copied(table.name, carried.rows, carried.bytes, total))
 
 
@@ -152,11 +150,11 @@ def copy_whole(
         [name] = quoted(taker, [table.name])
         with taker.cursor() as cursor:
             cursor.execute(f"DELETE FROM {name}")  # noqa: S608
-        if giver.vendor == taker.vendor == "postgresql":
+        if are_postgresql(giver, taker):
             carried = carry(table, giver, taker)
         else:
             throttle = Throttle(None, Event())
-            carried = _carry_rows(table, giver, taker, None, None, throttle)
+            carried = _carry_rows(table, giver, taker, Place(0, None, None), throttle)
         MovedTableState.objects.using(taker.alias).update_or_create(
             token=token,
             table=table.name,
@@ -176,9 +174,7 @@ def rows_and_bytes(table: MovedTable, giver: BaseDatabaseWrapper) -> tuple[int, 
 class _Chunk:
     """Rows to be copied at once; ``carry`` reads and writes them."""
 
-    number: int
-    lower: Key | None
-    upper: Key | None
+    place: Place
     carry: Callable[[], Carried]
 
 
@@ -195,7 +191,7 @@ def _chunks(
     there = MovedChunk.objects.using(taker.alias).filter(token=token, table=table.name)
     last = there.order_by("-number").first()
     number, lower = (last.number + 1, tuple(last.upper)) if last else (0, None)
-    if giver.vendor == taker.vendor == "postgresql":
+    if are_postgresql(giver, taker):
         with ReadingAhead(
             table,
             giver,
@@ -206,18 +202,13 @@ def _chunks(
             digest=options.digest,
         ) as ahead:
             yield (
-                _Chunk(
-                    sent.number,
-                    sent.lower,
-                    sent.upper,
-                    partial(_carry_on, ahead, sent, taker, throttle),
-                )
+                _Chunk(sent.place, partial(_carry_on, ahead, sent, taker, throttle))
                 for sent in ahead.chunks()
             )
         return
     yield (
-        _Chunk(*place, partial(_carry_rows, table, giver, taker, *place[1:], throttle))
-        for place in bounds(table, giver, number, lower, options.chunk_rows)
+        _Chunk(place, partial(_carry_rows, table, giver, taker, place, throttle))
+        for place in places(table, giver, number, lower, options.chunk_rows)
     )
 
 
@@ -232,11 +223,11 @@ def _carry_rows(
     table: MovedTable,
     giver: BaseDatabaseWrapper,
     taker: BaseDatabaseWrapper,
-    lower: Key | None,
-    upper: Key | None,
+    place: Place,
     throttle: Throttle,
 ) -> Carried:
-    rows = _Counted(read_rows(table, giver, lower=lower, upper=upper), throttle)
+    wanted = read_rows(table, giver, lower=place.lower, upper=place.upper)
+    rows = _Counted(wanted, throttle)
     return Carried(write_rows(table, taker, rows), rows.bytes)
 
 

@@ -13,7 +13,7 @@ from .passing import passing
 from .queueing import Changes, Written, forget, read_queue
 from .replacing import replace_rows
 from .rows import delete_keys, read_rows, write_rows
-from .settling import settle
+from .settling import are_postgresql, settle
 from .tables import MovedTable
 
 # Entries of the queue that one step takes.
@@ -100,7 +100,7 @@ def _replace(
     take_along: bool,
 ) -> int:
     """Replace the rows in the order of ``wanted``, in which parents come first."""
-    if giver.vendor == taker.vendor == "postgresql":
+    if are_postgresql(giver, taker):
         return replace_rows(wanted, changes.tables, giver, taker, take_along=take_along)
     found = [
         (table, changes.tables[name]) for name, table in wanted.items() if name in changes.tables

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from queue import Full, Queue
 from threading import Event, Thread
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -25,17 +25,25 @@ _ROOM = 64
 _PAUSE = 0.2
 
 
-def bounds(
+class Place(NamedTuple):
+    """The rows of a chunk: those behind ``lower``, up to ``upper``; ``None`` is no bound."""
+
+    number: int
+    lower: Key | None
+    upper: Key | None
+
+
+def places(
     table: MovedTable,
     connection: BaseDatabaseWrapper,
     number: int,
     lower: Key | None,
     rows: int,
-) -> Iterator[tuple[int, Key | None, Key | None]]:
-    """Yield number and bounds of the chunks from ``number`` on; the last one has no upper bound."""
+) -> Iterator[Place]:
+    """Yield the places of the chunks from ``number`` on; the last one has no upper bound."""
     while True:
         upper = next_boundary(table, connection, lower, rows) if table.key else None
-        yield number, lower, upper
+        yield Place(number, lower, upper)
         if upper is None:
             return
         number, lower = number + 1, upper
@@ -43,14 +51,12 @@ def bounds(
 
 @dataclass
 class SentChunk:
-    """A chunk that is being read: its rows are behind ``lower``, up to ``upper``.
+    """A chunk that is being read.
 
     ``digest`` is the SHA-256 of its ``blocks``, and known when they have all been taken.
     """
 
-    number: int
-    lower: Key | None
-    upper: Key | None
+    place: Place
     queue: "Queue[SentChunk | bytes | str | BaseException | None]" = field(repr=False)
     digest: str = ""
 
@@ -123,15 +129,15 @@ class ReadingAhead:
     def _read(self, reader: BaseDatabaseWrapper) -> None:
         end_when_alone(reader)
         settle(reader)
-        for number, lower, upper in bounds(self._table, reader, *self._first, self._rows):
-            self._put(SentChunk(number, lower, upper, self._queue))
-            self._put(self._send(reader, lower, upper))
+        for place in places(self._table, reader, *self._first, self._rows):
+            self._put(SentChunk(place, self._queue))
+            self._put(self._send(reader, place))
             if self._is_left.is_set():
                 return
 
-    def _send(self, reader: BaseDatabaseWrapper, lower: Key | None, upper: Key | None) -> str:
+    def _send(self, reader: BaseDatabaseWrapper, place: Place) -> str:
         summed = hashlib.sha256()
-        condition = between(self._table, reader, lower, upper)
+        condition = between(self._table, reader, place.lower, place.upper)
         sending, _ = copy_statements(self._table, reader, self._taker, condition)
         with closing(stream(reader, sending)) as blocks:
             for block in blocks:

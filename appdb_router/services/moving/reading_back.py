@@ -15,9 +15,10 @@ from threading import Event, Thread
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .digests import digest_of
-from .keys import Condition, Key, between, quoted
+from .keys import Condition, between, quoted
 from .patience import stopped
-from .settling import end_thread, end_when_alone, session, settle
+from .reading_ahead import Place
+from .settling import are_postgresql, end_thread, end_when_alone, session, settle
 from .tables import MovedTable
 
 # Seconds after which a wish to stop is noticed.
@@ -33,9 +34,7 @@ class WrittenChunk:
     """A chunk that is there now, and the blocks of its table that may have its rows."""
 
     table: MovedTable
-    number: int
-    lower: Key | None
-    upper: Key | None
+    place: Place
     digest: str
     blocks: tuple[int, int]
 
@@ -109,7 +108,7 @@ class ReadingBack:
         condition = _within(chunk, reader)
         found = digest_of(chunk.table, self._giver, reader, condition, is_ordered=False)
         if found == chunk.digest:
-            self._verified[chunk.table.name].add(chunk.number)
+            self._verified[chunk.table.name].add(chunk.place.number)
 
 
 @contextmanager
@@ -117,7 +116,7 @@ def reading_back(
     giver: BaseDatabaseWrapper, taker: BaseDatabaseWrapper
 ) -> Iterator[ReadingBack | None]:
     """Give what reads back in this block, if the two servers are such that it can."""
-    if not giver.vendor == taker.vendor == "postgresql":
+    if not are_postgresql(giver, taker):
         yield None
         return
     reading = ReadingBack(giver, taker)
@@ -128,7 +127,7 @@ def reading_back(
 
 
 def _within(chunk: WrittenChunk, reader: BaseDatabaseWrapper) -> Condition:
-    condition, parameters = between(chunk.table, reader, chunk.lower, chunk.upper)
+    condition, parameters = between(chunk.table, reader, chunk.place.lower, chunk.place.upper)
     first, behind = chunk.blocks
     where = f"ctid >= '({first:d},0)' AND ctid < '({behind:d},0)' AND {condition}"
     return where, parameters

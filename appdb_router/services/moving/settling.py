@@ -64,6 +64,11 @@ def session(
     return separate_connection(alias, direct=True, timeout=timeout, usual=_ALIVE)
 
 
+def are_postgresql(*connections: BaseDatabaseWrapper) -> bool:
+    """Tell whether all of ``connections`` are to PostgreSQL servers, which share more than SQL."""
+    return all(connection.vendor == "postgresql" for connection in connections)
+
+
 def settle(connection: BaseDatabaseWrapper) -> None:
     """Set up the session of ``connection``, one of the move's own, for reading and writing rows.
 

@@ -7,6 +7,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from .columns import StoredColumn, StoredTable, column_named, stored_table
 from .keys import column_field
 from .kinds import kind_of
+from .settling import are_postgresql
 from .tables import MovedTable
 
 # Keys are written down as texts, and these have no text that finds the row again.
@@ -83,7 +84,7 @@ def _compared(
         yield f"The column {label!r} is computed in {target.alias!r}, and not in {source.alias!r}."
     if mine.is_nullable and not other.is_nullable:
         yield f"The column {label!r} may be NULL in {source.alias!r}, and not in {target.alias!r}."
-    is_postgresql = source.vendor == target.vendor == "postgresql"
+    is_postgresql = are_postgresql(source, target)
     if is_postgresql and mine.type != other.type:
         yield (
             f"The column {label!r} has the type {mine.type!r} in {source.alias!r},"

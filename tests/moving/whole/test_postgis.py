@@ -54,8 +54,7 @@ def test_there_and_back(
 ) -> None:
     names = {label: database_name(label) for label in ("default", "driver")}
     urls = {
-        label: postgis.url(name).replace("postgresql:", "postgis:")
-        for label, name in names.items()
+        label: postgis.url(name).replace("postgresql:", "postgis:") for label, name in names.items()
     }
     project.installed_apps.insert(0, "django.contrib.gis")
     project.app("driver", models=MODELS)
@@ -75,9 +74,7 @@ def test_there_and_back(
         "DRIVER_DATABASE_MOVE_FROM": "default",
     }
     project.manage("db_init", "--all-apps")
-    before = {
-        what: postgis.fetch(what, database=names["default"]) for what in (ROWS, INDEXES)
-    }
+    before = {what: postgis.fetch(what, database=names["default"]) for what in (ROWS, INDEXES)}
 
     project.manage("db_move", "driver", "--verify", verify)
 
