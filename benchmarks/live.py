@@ -17,8 +17,8 @@ from .report import Requirement, Table, requirements_table
 WRITERS = READERS = 2
 # Seconds between the beginnings of two writes, and of two reads.
 PAUSE, READ_PAUSE = 0.005, 0.02
-# Bytes a second: what leaves the writers of two processors their share.
-RATE_LIMIT = 15_000_000
+# What leaves the writers of two processors their share.
+RATE_LIMIT = "15MB"
 # Seconds that a write may take at most.
 LIMIT = 0.25
 

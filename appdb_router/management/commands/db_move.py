@@ -20,7 +20,7 @@ from ...services.moving.status import MoveStatus
 from ...terminal import Terminal
 from ..move_progress import Lines, reporter
 from ..move_text import plan_lines, status_lines
-from ..numbers import positive, seconds
+from ..numbers import byte_count, positive, seconds
 from ..stopping import Stop, stopping_on_signals
 
 _FAILED, _USAGE, _IN_THE_WAY = 1, 2, 11
@@ -93,9 +93,10 @@ class Command(BaseCommand):
         )
         parser.add_argument(
             "--rate-limit",
-            type=positive,
+            type=byte_count,
             metavar="BYTES",
-            help="How many bytes are copied in a second at most. Default is no limit.",
+            help="How many bytes are copied in a second at most, such as 15MB, which is 15000000."
+            " Default is no limit.",
         )
         parser.add_argument(
             "--max-lag",

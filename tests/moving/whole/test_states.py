@@ -55,7 +55,7 @@ def open_transaction(
 
 def stop_while_copying(live: Live, *options: str) -> None:
     """Begin a move, and tell it to stop when the first rows are copied."""
-    slowly = ("--chunk-rows", "20", "--rate-limit", "20000", "--format", "json")
+    slowly = ("--chunk-rows", "20", "--rate-limit", "20kB", "--format", "json")
     process = live.project.popen(*MOVE, *slowly, *options)
     assert process.stdout is not None
     for line in process.stdout:
@@ -73,6 +73,8 @@ def test_what_is_not_begun(live: Live) -> None:
     assert "No installed app has the label 'drivr'" in refused(live, "db_move", "drivr", code=2)
     assert "no database 'nowhere'" in refused(live, *MOVE, "--from", "nowhere", code=2)
     assert "by its settings" in refused(live, *MOVE, "--to", "default", code=2)
+    limited = (*MOVE, "--rate-limit", "fast")
+    assert "'fast' is not a number of bytes, such as 15000000" in refused(live, *limited, code=2)
     live.project.env.pop("DRIVER_DATABASE_MOVE_FROM")
     assert "set DRIVER_DATABASE_MOVE_FROM" in refused(live, *MOVE, code=2)
     assert "in 'driver' already" in refused(live, *MOVE, "--from", "driver", code=2)
