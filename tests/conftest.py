@@ -27,6 +27,7 @@ from tests.support.servers import (
     named_servers,
     postgres_in_environment,
 )
+from tests.support.silence import Link, can_be_silent, far_postgres
 
 # How long an example takes says more of the machine than of the code. New examples are looked for
 # on developers' machines: in CI, a change is judged by the same examples as the change before.
@@ -38,7 +39,7 @@ settings.load_profile("appdb_router")
 # A shell starts its background jobs with Ctrl-C ignored, and processes under test would inherit it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-DATABASE_FIXTURES = {"mariadb", "pgbouncer", "postgis", "postgres", "postgres_2"}
+DATABASE_FIXTURES = {"far_server", "mariadb", "pgbouncer", "postgis", "postgres", "postgres_2"}
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -96,6 +97,15 @@ def postgres_2() -> Server:
 @pytest.fixture(scope="session")
 def fragile_server() -> Iterator[tuple[Server, Cluster]]:
     with fragile_postgres() as found:
+        yield found
+
+
+@pytest.fixture
+def far_server() -> Iterator[tuple[Server, Link]]:
+    """A PostgreSQL server behind a network that can go silent."""
+    if not can_be_silent():
+        pytest.skip("only root makes a network that goes silent")
+    with far_postgres() as found:
         yield found
 
 

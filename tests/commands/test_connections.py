@@ -18,7 +18,7 @@ from psycopg_pool import ConnectionPool
 
 from appdb_router.async_pools import max_size
 from tests.support.project import Project
-from tests.support.servers import Server, _temporary_folder, embedded_postgres
+from tests.support.servers import Server, embedded_postgres, temporary_folder
 
 SECRET = "s3cr3t-pass"
 Named = Callable[[str], str]
@@ -527,7 +527,7 @@ def test_the_numbers_are_true(two: Project, postgres: Server) -> None:
 def test_how_many_are_open_now(tmp_path: Path, project: Project) -> None:
     # A server of its own: nobody else opens connections there.
     with ExitStack() as stack:
-        server = stack.enter_context(embedded_postgres(stack.enter_context(_temporary_folder())))
+        server = stack.enter_context(embedded_postgres(stack.enter_context(temporary_folder())))
         server.create_role("guest", SECRET)
         for user in ("postgres", "guest", "guest"):
             url = server.url("postgres", user=user, password=SECRET)

@@ -12,7 +12,7 @@ from pathlib import Path
 # Passwords count for everyone but the superuser, so a test can see a wrong one fail.
 PG_HBA = """\
 local all postgres trust
-host  all postgres 127.0.0.1/32 trust
+host  all postgres samenet trust
 local all all scram-sha-256
 host  all all 127.0.0.1/32 scram-sha-256
 """
@@ -31,12 +31,19 @@ PG_PORT = 5432
 class Cluster:
     """A server on the folder `data`, with its socket there too, and on TCP if `port` is given.
 
+    Then it listens at the address `host`.
+
     `settings` are set beside the usual ones, or in their place. An object of another process on the
     same folder is the same server.
     """
 
     def __init__(
-        self, data: Path, port: int | None = None, settings: Mapping[str, str] | None = None
+        self,
+        data: Path,
+        port: int | None = None,
+        settings: Mapping[str, str] | None = None,
+        *,
+        host: str = "127.0.0.1",
     ) -> None:
         # The import looks for XDG_RUNTIME_DIR, which is for sockets that are not used here, and
         # warns where it is unset.
@@ -46,7 +53,7 @@ class Cluster:
 
         self.data = data
         self._settings = {**PG_SETTINGS, **(settings or {})}
-        self._address = f"-h 127.0.0.1 -p {port}" if port else f"-h '' -p {PG_PORT}"
+        self._address = f"-h {host} -p {port}" if port else f"-h '' -p {PG_PORT}"
         self._cluster = get_server(data, cleanup_mode=None, start=False)
         self._cluster.ensure_pgdata_inited()
         (data / "pg_hba.conf").write_text(PG_HBA)

@@ -180,7 +180,7 @@ def postgres_in_environment() -> Iterator[None]:
     missing = [name for name in POSTGRES_VARIABLES if not os.environ.get(name)]
     with ExitStack() as stack:
         if missing:
-            folder = stack.enter_context(_temporary_folder())
+            folder = stack.enter_context(temporary_folder())
         for number, name in enumerate(missing):
             server = stack.enter_context(embedded_postgres(folder / str(number)))
             os.environ[name] = server.url("", socket_dir=str(server.socket_dir))
@@ -203,7 +203,7 @@ def embedded_postgres(data: Path) -> Iterator[Server]:
 @contextmanager
 def fragile_postgres(settings: Mapping[str, str] | None = None) -> Iterator[tuple[Server, Cluster]]:
     """Run a PostgreSQL server on a socket, for tests that kill it and bring it back."""
-    with _temporary_folder() as folder:
+    with temporary_folder() as folder:
         cluster = Cluster(folder / "pg", settings=settings)
         cluster.start()
         try:
@@ -214,7 +214,8 @@ def fragile_postgres(settings: Mapping[str, str] | None = None) -> Iterator[tupl
 
 
 @contextmanager
-def _temporary_folder() -> Iterator[Path]:
+def temporary_folder() -> Iterator[Path]:
+    """Make a folder that is gone afterwards."""
     # Short, because the path of a unix socket has room for about a hundred characters.
     folder = Path(tempfile.mkdtemp(prefix="appdb-")).resolve()
     try:

@@ -12,6 +12,7 @@ from tests.support.embedded import Cluster
 from tests.support.live_moves import ALL, moving_project
 from tests.support.project import Project
 from tests.support.servers import Server
+from tests.support.silence import Link
 
 MOVE = ("db_move", "driver")
 # Slowly, so that there is time to do harm between two chunks.
@@ -64,3 +65,42 @@ def test_a_server_is_killed_and_connections_are_cut(
     assert json.loads(found)["home"] == "driver"
     assert json.loads(project.python(ALL).stdout) == before
     server.drop(names[fragile_label])
+
+
+@pytest.mark.once
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("far_label", ["default", "driver"])
+def test_the_network_goes_silent(
+    tmp_path: Path,
+    postgres: Server,
+    far_server: tuple[Server, Link],
+    database_name: Callable[[str], str],
+    far_label: str,
+) -> None:
+    """Nothing arrives any more, and nothing says so: the servers see no end of a connection."""
+    server, link = far_server
+    names = {label: database_name(label) for label in ("default", "driver")}
+    urls = {
+        label: (server if label == far_label else postgres).url(name)
+        for label, name in names.items()
+    }
+    project = moving_project(Project(tmp_path), urls, rows=300)
+    before = json.loads(project.python(ALL).stdout)
+    process = project.popen(*MOVE, *SLOWLY)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if json.loads(line)["event"] == "copied":
+            break
+
+    link.silence()
+    try:
+        _, stderr = process.communicate(timeout=90)
+    finally:
+        link.restore()
+
+    assert process.returncode == 1, stderr
+    assert "--resume" in stderr
+    project.manage(*MOVE, "--resume", *SLOWLY)
+    assert json.loads(project.python(ALL).stdout) == before
+    server.drop(names[far_label])
