@@ -102,6 +102,30 @@ parts.put_parts_back(all_tables, target, "token", report=lambda *part: None)
     assert lines[-1] == "OperationalError"
 
 
+def test_how_many_processes_make_an_index(on_postgres: Fleet) -> None:
+    """One, if the target has something else to do meanwhile."""
+    lines = on_postgres.run(
+        FILL
+        + """
+run(target, "CREATE TABLE seen (workers text)")
+run(target, "CREATE FUNCTION see() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO"
+            " seen VALUES (current_setting(''max_parallel_maintenance_workers'')); END'")
+run(target, "CREATE EVENT TRIGGER see ON ddl_command_end WHEN TAG IN ('CREATE INDEX')"
+            " EXECUTE FUNCTION see()")
+run(target, "SET max_parallel_maintenance_workers = 3")
+parts.take_parts_away(all_tables, target, "token")
+for is_alone in (False, True):
+    parts.put_parts_back(all_tables, target, "token", report=lambda *part: None,
+                         only_keys=not is_alone, alone=lambda: is_alone)
+    print(value(target, "SELECT string_agg(DISTINCT workers, ' ' ORDER BY workers) FROM seen"))
+run(target, "RESET max_parallel_maintenance_workers")
+run(target, "DROP EVENT TRIGGER see; DROP FUNCTION see; DROP TABLE seen")
+"""
+    )
+
+    assert lines == ["0", "0 3"]
+
+
 def test_triggers(on_postgres: Fleet) -> None:
     lines = on_postgres.run(
         FILL

@@ -136,10 +136,18 @@ def _complete(run: Run) -> None:
     run.enter(Phase.INDEXING)
     if run.reading:
         run.reading.begin()
-    target, report = run.databases.target, partial(_made, run)
-    put_parts_back(run.tables, target, run.token, report=report, only_keys=True)
+
+    def alone() -> bool:
+        # Two of the target's processors are enough, which may have no more.
+        return not (run.reading and run.reading.is_busy)
+
+    put_back = partial(
+        put_parts_back, run.tables, run.databases.target, run.token,
+        report=partial(_made, run), alone=alone,
+    )  # fmt: skip
+    put_back(only_keys=True)
     follow_whole(run)
-    put_parts_back(run.tables, target, run.token, report=report)
+    put_back()
 
 
 def _made(run: Run, table: str, name: str) -> None:

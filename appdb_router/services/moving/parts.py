@@ -49,12 +49,14 @@ def put_parts_back(
     *,
     report: Callable[[str, str], None],
     only_keys: bool = False,
+    alone: Callable[[], bool] = lambda: True,
 ) -> None:
     """Make what ``take_parts_away()`` dropped, and ``ANALYZE``; what is there already is skipped.
 
     Each part has a transaction of its own. ``report`` is called for each, with table and name.
     ``only_keys`` makes the primary keys alone: no two rows that were copied have one, while rows
-    of different moments may well break another constraint until all changes were followed.
+    of different moments may well break another constraint until all changes were followed. An index
+    is made by as many processes as the server allows, or by one unless this session is ``alone``.
 
     Raises ``MoveError`` if the rows break a constraint.
     """
@@ -67,7 +69,7 @@ def put_parts_back(
         parts = [part for part in parts if (part["of"], part["name"]) in keys]
     for part in sorted(parts, key=lambda part: ORDER.index(part["kind"])):
         if part["kind"] != TRIGGER and not _exists(taker, part):
-            _make(taker, part)
+            _make(taker, part, is_alone=alone())
             report(part["of"], part["name"])
     if not only_keys:
         with taker.cursor() as cursor:
@@ -122,11 +124,13 @@ def _drop(taker: BaseDatabaseWrapper, part: Part) -> None:
                 raise
 
 
-def _make(taker: BaseDatabaseWrapper, part: Part) -> None:
+def _make(taker: BaseDatabaseWrapper, part: Part, *, is_alone: bool) -> None:
     try:
         with transaction.atomic(using=taker.alias):
             if part["kind"] in {INDEX, FOREIGN_KEY}:
                 _execute(taker, _SORT_MEMORY)
+            if not is_alone:
+                _execute(taker, "SET LOCAL max_parallel_maintenance_workers = 0")
             _execute(
                 taker,
                 "SELECT set_config('default_tablespace', %s, true)",

@@ -1,6 +1,6 @@
 """Reading chunks back while indexes are made, in a session and a thread of its own.
 
-While rows are copied, both servers have their work; an index is made by few of the target's
+While rows are copied, both servers have their work; then an index needs one of the target's
 processors. There is no key yet to find the chunks by. But each was appended to the table, so its
 rows are in the blocks that the table got with it, in the order in which they came. Where that does
 not hold, the digests differ, and the chunk is read once more.
@@ -69,6 +69,11 @@ class ReadingBack:
         if self._chunks:
             self._thread.start()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether chunks are being read."""
+        return self._thread.is_alive()
+
     def forget(self, tables: Collection[str]) -> None:
         """Take no chunk of ``tables`` for verified, of which rows were replaced since."""
         self._changed.update(tables)
@@ -78,7 +83,7 @@ class ReadingBack:
 
         Raises ``MoveError`` when ``stop`` is set.
         """
-        while self._thread.is_alive():
+        while self.is_busy:
             if stop.is_set():
                 raise stopped("The verification was stopped before its end.")
             self._thread.join(_PAUSE)
@@ -87,7 +92,7 @@ class ReadingBack:
     def leave(self) -> None:
         """Read no more."""
         self._is_left.set()
-        if self._thread.is_alive():
+        if self.is_busy:
             end_thread(self._thread, self._reader)
 
     def _run(self) -> None:
