@@ -9,8 +9,11 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+
+import psycopg
 
 from tests.support.embedded import PG_PORT, Cluster
 from tests.support.servers import Server, temporary_folder
@@ -25,18 +28,27 @@ Cluster(Path(sys.argv[1]), PORT, host=sys.argv[2]).start()
 
 
 class Link:
-    """The only way to a server, from a namespace of the name `name`."""
+    """The only way to `server`, from a namespace of the name `name`."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, server: Server) -> None:
+        self._name, self._server = name, server
 
     def silence(self) -> None:
         """Lose whatever is sent, in both directions."""
         self._set("down")
 
     def restore(self) -> None:
-        """Let through what is sent from now on."""
+        """Let through what is sent from now on, once both sides have found each other again."""
         self._set("up")
+        for remaining in reversed(range(100)):
+            try:
+                self._server.fetch("SELECT 1")
+            except psycopg.OperationalError:
+                if not remaining:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
 
     def _set(self, state: str) -> None:
         run("ip", "-n", self._name, "link", "set", "far", state)
@@ -69,4 +81,5 @@ def far_postgres() -> Iterator[tuple[Server, Link]]:
         data = stack.enter_context(temporary_folder()) / "pg"
         run("ip", "netns", "exec", name, sys.executable, "-c", START, str(data), f"{network}.2")
         stack.callback(Cluster(data).kill)
-        yield Server("postgresql", f"{network}.2", PG_PORT, "postgres"), Link(name)
+        server = Server("postgresql", f"{network}.2", PG_PORT, "postgres")
+        yield server, Link(name, server)
