@@ -136,14 +136,9 @@ def _complete(run: Run) -> None:
     run.enter(Phase.INDEXING)
     if run.reading:
         run.reading.begin()
-
-    def alone() -> bool:
-        # Two of the target's processors are enough, which may have no more.
-        return not (run.reading and run.reading.is_busy)
-
     put_back = partial(
         put_parts_back, run.tables, run.databases.target, run.token,
-        report=partial(_made, run), alone=alone,
+        report=partial(_made, run), alone=lambda: not run.is_reading_back,
     )  # fmt: skip
     put_back(only_keys=True)
     follow_whole(run)

@@ -56,7 +56,8 @@ def put_parts_back(
     Each part has a transaction of its own. ``report`` is called for each, with table and name.
     ``only_keys`` makes the primary keys alone: no two rows that were copied have one, while rows
     of different moments may well break another constraint until all changes were followed. An index
-    is made by as many processes as the server allows, or by one unless this session is ``alone``.
+    is made by as many processes as the server allows, or by one unless this session is ``alone``:
+    two of the target's processors are enough for a move, and it may have no more.
 
     Raises ``MoveError`` if the rows break a constraint.
     """

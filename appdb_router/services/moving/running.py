@@ -134,6 +134,11 @@ class Run:
         return turn_after(waited, self.options.lock_wait, self.options.cut_over_timeout)
 
     @property
+    def is_reading_back(self) -> bool:
+        """Whether another session of the move is busy at the target."""
+        return self.reading is not None and self.reading.is_busy
+
+    @property
     def keyed(self) -> tuple[MovedTable, ...]:
         """The tables whose rows can be told apart."""
         return tuple(table for table in self.tables if table.key)
