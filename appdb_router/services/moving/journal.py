@@ -63,9 +63,9 @@ class Journal:
         """Whether the app lives in the target now."""
         return bool(self.row.home == TARGET)
 
-    def enter(self, phase: Phase) -> None:
-        """Write down that ``phase`` has begun."""
-        self.change(phase=phase)
+    def enter(self, phase: Phase, **details: Any) -> None:
+        """Write down that ``phase`` has begun, and ``details`` in the same moment."""
+        self.change(phase=phase, details={**self.row.details, **details})
 
     def flip(self, home: str, phase: Phase) -> None:
         """Write down that the app lives in ``home`` from now on, and may write there."""

@@ -21,9 +21,8 @@ def move_back(run: Run) -> None:
     Raises ``MoveError``; the app stays at the target then.
     """
     source, target = run.databases.source, run.databases.target
-    run.enter(Phase.RETURNING)
-    # The phases in between are those of the way there.
-    run.journal.note(returning=True)
+    # In one: the phases in between are those of the way there, and who goes on has to know.
+    run.enter(Phase.RETURNING, returning=True)
     # A process that was killed when the app had just changed over has left that.
     stop_listening(run)
     disable_triggers(run.tables, source, run.token)

@@ -148,9 +148,9 @@ class Run:
         """The tables that are copied as a whole, while nobody writes."""
         return tuple(table for table in self.tables if not table.key)
 
-    def enter(self, phase: Phase) -> None:
-        """Begin ``phase``."""
-        self.journal.enter(phase)
+    def enter(self, phase: Phase, **details: Any) -> None:
+        """Begin ``phase``; for ``details`` see ``Journal.note()``."""
+        self.journal.enter(phase, **details)
         self.reporter.phase(phase)
 
     def patiently(

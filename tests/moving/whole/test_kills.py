@@ -114,15 +114,16 @@ LOCKS = """
 
 @pytest.mark.slow
 @pytest.mark.timeout(120 + 20 * KILLS)
+@pytest.mark.parametrize("options", [[], ["--verify", "stream", "--chunk-rows", "100"]])
 def test_killed_at_any_moment(
-    project: Project, postgres: Server, database_name: Callable[[str], str]
+    project: Project, postgres: Server, database_name: Callable[[str], str], options: list[str]
 ) -> None:
     """No acknowledged write is lost or doubled, and what is left can always be gone on with."""
     names = {label: database_name(label) for label in ("default", "driver")}
     moving_project(project, {label: postgres.url(name) for label, name in names.items()})
     seed = int.from_bytes(os.urandom(4))
     with writing(project):
-        code = RUNS.format(kills=KILLS, seed=seed, options=[])
+        code = RUNS.format(kills=KILLS, seed=seed, options=options)
         result = project.python(code, timeout=100 + 20 * KILLS, check=False)
         assert result.returncode == 0, (seed, result.stdout, result.stderr)
     for name in names.values():

@@ -330,3 +330,25 @@ def test_events_are_for_programs(live: Live, mode: str) -> None:
     assert copied["driver_trip"] == 500
     assert events[-1]["event"] == "status"
     assert (events[-1]["home"], events[-1]["gate"]) == ("driver", "open")
+
+
+def test_the_way_back_is_known_from_its_first_moment(live: Live) -> None:
+    """Whatever stops it then, it is the way back that is gone on with."""
+    live.project.manage(*MOVE)
+    live.execute(
+        "default",
+        """
+        CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN RAISE EXCEPTION ''stopped''; END';
+        CREATE TRIGGER stop BEFORE UPDATE ON appdb_router_move FOR EACH ROW
+            WHEN (OLD.phase = 'returning') EXECUTE FUNCTION stop()
+        """,
+    )
+    refused(live, *MOVE, "--rollback", code=1)
+    assert state(live)["phase"] == "returning"
+    live.execute("default", "DROP TRIGGER stop ON appdb_router_move")
+
+    live.project.manage(*MOVE, "--resume")
+
+    found = state(live)
+    assert (found["phase"], found["home"]) == ("returned", "default")
