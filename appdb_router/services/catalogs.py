@@ -141,11 +141,16 @@ def identity(connection: BaseDatabaseWrapper) -> tuple[Any, ...] | None:
         server = sorted(_fetch(connection, _MYSQL_IDENTITY))
         return (*server, *_fetch(connection, "SELECT DATABASE()")[0])
     if connection.vendor == "sqlite":
-        path = _fetch(connection, "PRAGMA database_list")[0][2]
-        # Empty for a database in memory.
-        found = Path(path).stat() if path else None
+        path = sqlite_file(connection)
+        found = path.stat() if path else None
         return found and (found.st_dev, found.st_ino)
     return None
+
+
+def sqlite_file(connection: BaseDatabaseWrapper) -> Path | None:
+    """Return the file of an SQLite database, or ``None`` for one in memory."""
+    path = _fetch(connection, "PRAGMA database_list")[0][2]
+    return Path(path) if path else None
 
 
 def sequences(connection: BaseDatabaseWrapper, tables: Iterable[str]) -> list[SequenceState]:

@@ -92,8 +92,7 @@ def _close(run: Run) -> None:
 
 
 def _copy(run: Run) -> None:
-    run.journal.note(copying=True)
-    run.enter(Phase.COPYING)
+    run.enter(Phase.COPYING, copying=True)
     source, target = run.databases.source, run.databases.target
     away = partial(take_parts_away, run.tables, target, run.token)
     run.retry(away, target, "Taking indexes and constraints away")

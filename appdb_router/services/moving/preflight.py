@@ -3,13 +3,13 @@
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...exceptions import MoveError
+from ..catalogs import sqlite_file
 from ..connecting import describe_error
 from ..inspecting import describe_gap, find_gaps
 from ..loading import SharedLoader
@@ -251,12 +251,10 @@ def lack_of_room(target: BaseDatabaseWrapper, size: int) -> list[str]:
 
     Only that of an SQLite file can be looked at: no server tells how much room it has.
     """
-    if target.vendor != "sqlite":
+    path = sqlite_file(target) if target.vendor == "sqlite" else None
+    if path is None:
         return []
-    with target.cursor() as cursor:
-        cursor.execute("SELECT file FROM pragma_database_list WHERE name = 'main'")
-        [path] = cursor.fetchone()
-    free = shutil.disk_usage(Path(path).parent).free
+    free = shutil.disk_usage(path.parent).free
     if free >= size:
         return []
     return [

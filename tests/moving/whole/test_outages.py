@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,16 @@ CUT = """
 """
 
 
+def begin(
+    folder: Path, servers: Mapping[str, Server], database_name: Callable[[str], str]
+) -> tuple[Project, dict[str, str], object]:
+    """Make a project on the `servers` of its labels; return it, its databases, and its rows."""
+    names = {label: database_name(label) for label in servers}
+    urls = {label: server.url(names[label]) for label, server in servers.items()}
+    project = moving_project(Project(folder), urls, rows=300)
+    return project, names, json.loads(project.python(ALL).stdout)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("fragile_label", ["default", "driver"])
 @pytest.mark.parametrize("phase", ["copying", "verifying"])
@@ -35,13 +45,8 @@ def test_a_server_is_killed_and_connections_are_cut(
     phase: str,
 ) -> None:
     server, cluster = fragile
-    names = {label: database_name(label) for label in ("default", "driver")}
-    urls = {
-        label: (server if label == fragile_label else postgres).url(name)
-        for label, name in names.items()
-    }
-    project = moving_project(Project(tmp_path), urls, rows=300)
-    before = json.loads(project.python(ALL).stdout)
+    servers = {"default": postgres, "driver": postgres, fragile_label: server}
+    project, names, before = begin(tmp_path, servers, database_name)
 
     def cut() -> None:
         server.execute(CUT.format(name=names[fragile_label]))
@@ -80,13 +85,8 @@ def test_the_network_goes_silent(
 ) -> None:
     """Nothing arrives any more, and nothing says so: the servers see no end of a connection."""
     server, link = far_server
-    names = {label: database_name(label) for label in ("default", "driver")}
-    urls = {
-        label: (server if label == far_label else postgres).url(name)
-        for label, name in names.items()
-    }
-    project = moving_project(Project(tmp_path), urls, rows=300)
-    before = json.loads(project.python(ALL).stdout)
+    servers = {"default": postgres, "driver": postgres, far_label: server}
+    project, names, before = begin(tmp_path, servers, database_name)
     process = project.popen(*MOVE, *SLOWLY)
     assert process.stdout is not None
     for line in process.stdout:
